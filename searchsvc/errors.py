@@ -1,0 +1,106 @@
+"""Everything that can go wrong, in one tree.
+
+    SearchError
+      InvalidRequest            the caller's to mend                              422
+      UnknownIndex              no index of that name                             404
+      InvalidDocuments          a line of a JSONL file cannot be loaded           (CLI)
+      ConfigurationError        a setting or a collection folder is wrong         (CLI)
+      StageError                a backend failed; an optional stage degrades
+        BackendTimeout          no answer in time                                 504
+        BackendUnavailable      no answer at all                                  503
+        BackendRejected         it answered and refused: configuration            502
+        BadModelOutput          it answered nonsense                              502
+        Overloaded              it is busy                                        503 + Retry-After
+
+Third-party exceptions are turned into these in the adapters and nowhere else.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Why a stage was skipped or degraded; the words are those of Azure AI Search where it has them."""
+
+    NOT_CONFIGURED = "notConfigured"
+    SWITCHED_OFF = "switchedOff"
+    POLICY_SKIPPED = "policySkipped"
+    NOTHING_TO_DO = "nothingToDo"
+    MAX_WAIT_EXCEEDED = "maxWaitExceeded"
+    CAPACITY_OVERLOADED = "capacityOverloaded"
+    TRANSIENT = "transient"
+    REJECTED = "rejected"
+    BAD_MODEL_OUTPUT = "badModelOutput"
+    PARTIAL_RESULTS = "partialResults"
+
+
+class SearchError(Exception):
+    """The root: a sentence on what is wrong, and one on what to do next."""
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        """`message` names the thing and the value; `hint` the next step."""
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        """Both sentences."""
+        return f"{self.message} {self.hint}".strip()
+
+
+class InvalidRequest(SearchError):
+    """The request cannot be run as it is."""
+
+    def __init__(self, message: str, *, pointer: str, hint: str = "") -> None:
+        """`pointer` is the JSON pointer (RFC 6901) of the field that is wrong."""
+        super().__init__(message, hint=hint)
+        self.pointer = pointer
+
+
+class UnknownIndex(SearchError):
+    """There is no index of that name."""
+
+
+class InvalidDocuments(SearchError):
+    """A document cannot be loaded; the message names file and line."""
+
+
+class ConfigurationError(SearchError):
+    """A setting, a file of settings or a collection folder is wrong."""
+
+
+class StageError(SearchError):
+    """A backend failed in a stage."""
+
+    reason = Reason.TRANSIENT
+
+
+class BackendTimeout(StageError):
+    """No answer in time; the outcome is unknown."""
+
+    reason = Reason.MAX_WAIT_EXCEEDED
+
+
+class BackendUnavailable(StageError):
+    """No answer: refused, reset, unresolvable, or no shard to ask."""
+
+    reason = Reason.TRANSIENT
+
+
+class BackendRejected(StageError):
+    """It answered and refused: credentials, a missing index, a wrong flag. Never retried."""
+
+    reason = Reason.REJECTED
+
+
+class BadModelOutput(StageError):
+    """It answered with something that cannot be used."""
+
+    reason = Reason.BAD_MODEL_OUTPUT
+
+
+class Overloaded(StageError):
+    """It is busy; trying again at once makes it worse."""
+
+    reason = Reason.CAPACITY_OVERLOADED

@@ -1,0 +1,214 @@
+"""The values that travel through a search: requests, queries, candidates, rankings. Standard library only."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """A point on the monotonic clock by which the work must be done; passed down, never restarted."""
+
+    at: float
+    """Seconds on `time.monotonic`."""
+
+    @classmethod
+    def after_ms(cls, milliseconds: float) -> Deadline:
+        """The deadline that many milliseconds from now."""
+        return cls(time.monotonic() + milliseconds / 1000)
+
+    def left_s(self) -> float:
+        """Seconds left, never negative."""
+        return max(0.0, self.at - time.monotonic())
+
+    def share(self, fraction: float) -> Deadline:
+        """An earlier deadline: `fraction` of the time that is left now."""
+        return Deadline(time.monotonic() + self.left_s() * fraction)
+
+
+class ScoreKind(StrEnum):
+    """Whose number a score is; scores of different kinds are never compared."""
+
+    BM25 = "bm25"
+    RRF = "rrf"
+    LOGIT = "logit"
+    BLEND = "blend"
+
+
+class Form(StrEnum):
+    """How the terms of an expansion join the query (figures: docs/expansion.md)."""
+
+    MIXTURE = "mixture"
+    KEYWORDS = "keywords"
+    CONCAT = "concat"
+    RRF = "rrf"
+    ZSCORE = "zscore"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeightedTerm:
+    """One index term and its weight in a query."""
+
+    term: str
+    weight: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeightedQuery:
+    """What a retriever runs: a sum of weighted index terms, and the text that they came from."""
+
+    text: str
+    terms: tuple[WeightedTerm, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnyOf:
+    """The field has at least one of the values."""
+
+    field: str
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Range:
+    """The field lies between the bounds; a bound that is None is open."""
+
+    field: str
+    gte: str | None = None
+    gt: str | None = None
+    lte: str | None = None
+    lt: str | None = None
+
+
+Filters = tuple[AnyOf | Range, ...]
+"""Conditions that all hold."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """One document in a ranking."""
+
+    doc_id: str
+    score: float
+    """In the ranking that holds this candidate, of that ranking's kind."""
+    source: Mapping[str, Any] = field(default_factory=dict)
+    """The document as it was loaded, without its id."""
+    contributions: Mapping[str, float] = field(default_factory=dict)
+    """Score per query term, where it was asked for; adds up to a BM25 score."""
+
+    @property
+    def title(self) -> str:
+        """The title, empty if the document has none."""
+        return str(self.source.get("title") or "")
+
+    @property
+    def text(self) -> str:
+        """The body text, empty if the document has none."""
+        return str(self.source.get("text") or "")
+
+    @property
+    def passage(self) -> str:
+        """Title and text as one string: what a reranker reads."""
+        return f"{self.title}\n{self.text}" if self.title and self.text else self.title or self.text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranking:
+    """Candidates, best first, whose scores are of one kind."""
+
+    candidates: tuple[Candidate, ...] = ()
+    score_kind: ScoreKind = ScoreKind.BM25
+
+    def __len__(self) -> int:
+        """How many candidates."""
+        return len(self.candidates)
+
+    def __iter__(self) -> Iterator[Candidate]:
+        """Best first."""
+        return iter(self.candidates)
+
+    def head(self, top_k: int) -> Ranking:
+        """The best `top_k`."""
+        return Ranking(candidates=self.candidates[:top_k], score_kind=self.score_kind)
+
+    def ranks(self) -> dict[str, int]:
+        """1-based rank by doc_id."""
+        return {candidate.doc_id: rank for rank, candidate in enumerate(self.candidates, 1)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """A value, what it is, and what it was made of: Lucene's tree."""
+
+    value: float
+    description: str
+    details: tuple[Explanation, ...] = ()
+
+
+class Mode(StrEnum):
+    """Whether an optional stage runs."""
+
+    OFF = "off"
+    ON = "on"
+    AUTO = "auto"
+
+
+class RerankQuery(StrEnum):
+    """Which text the reranker reads as the query."""
+
+    ORIGINAL = "original"
+    EXPANDED = "expanded"
+    BOTH = "both"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpansionOptions:
+    """How the query is to be expanded; None means the default of the method."""
+
+    mode: Mode = Mode.AUTO
+    method: str | None = None
+    form: Form | None = None
+    weight: float | None = None
+    """λ: the share of the mass (mixture) or the weight of the second list (rrf, zscore)."""
+    terms: int | None = None
+    """n: how many expansion terms at most."""
+    prompt: str | None = None
+    """Id of the prompt file."""
+    retrieves: bool = True
+    """False: the expansion is made and shown but feeds no retrieval (the demo's row of the article's form)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RerankOptions:
+    """How the candidates are to be reranked."""
+
+    mode: Mode = Mode.ON
+    depth: int = 50
+    """How many candidates the reranker reads."""
+    query: RerankQuery = RerankQuery.ORIGINAL
+    instruction: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchRequest:
+    """One search, checked: what the service runs."""
+
+    query_id: str
+    user_query: str
+    index: str = "documents"
+    top_k: int = 10
+    """How many candidates the caller wants (the API's `size`)."""
+    offset: int = 0
+    """How many of the best to leave out (the API's `from`)."""
+    retrieval_depth: int = 50
+    """How many candidates are retrieved."""
+    filters: Filters = ()
+    expansion: ExpansionOptions = field(default_factory=ExpansionOptions)
+    rerank: RerankOptions = field(default_factory=RerankOptions)
+    explain: bool = False
+    timeout_ms: int = 2000
+    client_id: str | None = None

@@ -1,0 +1,203 @@
+"""The three verbs of a search and what they lean on; adapters implement these, the pipeline knows only these."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from searchsvc.documents import Document
+from searchsvc.model import Candidate, Deadline, Filters, Form, WeightedQuery
+from searchsvc.result import Expansion, ModelCall, Reranking, Retrieval
+
+
+class Retriever(Protocol):
+    """Finds candidates in one index."""
+
+    async def retrieve(
+        self, query: WeightedQuery, *, top_k: int, filters: Filters, deadline: Deadline, explain: bool = False
+    ) -> Retrieval:
+        """The `top_k` best, by (-score, doc_id); `explain` fills `Candidate.contributions`.
+
+        Raises StageError.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpandRequest:
+    """What an expander is given."""
+
+    user_query: str
+    deadline: Deadline
+    terms: int
+    """At most so many terms are worth proposing."""
+    prompt: str | None = None
+
+
+class Expander(Protocol):
+    """Proposes terms for a query against one index."""
+
+    @property
+    def default_form(self) -> Form:
+        """The form that this method joins the query by unless the request names one."""
+        ...
+
+    @property
+    def default_weight(self) -> float:
+        """λ unless the request names one."""
+        ...
+
+    async def expand(self, request: ExpandRequest) -> Expansion:
+        """Terms with their document frequencies. Raises StageError."""
+        ...
+
+
+class Reranker(Protocol):
+    """Scores candidates against a query."""
+
+    async def rerank(
+        self, query: str, candidates: Sequence[Candidate], *, instruction: str | None, deadline: Deadline
+    ) -> Reranking:
+        """One score per candidate, in the order given: all of them or a StageError, never some."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatReply:
+    """What a chat model said."""
+
+    text: str
+    finish_reason: str
+    call: ModelCall
+
+
+class ChatModel(Protocol):
+    """A chat-completion endpoint."""
+
+    async def chat(
+        self,
+        messages: Sequence[Mapping[str, str]],
+        *,
+        schema: Mapping[str, Any] | None,
+        max_tokens: int,
+        temperature: float,
+        prompt_id: str,
+        deadline: Deadline,
+    ) -> ChatReply:
+        """One reply; `schema` asks for JSON of that JSON Schema. Raises StageError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TermCounts:
+    """Document frequencies in one index."""
+
+    doc_count: int
+    df: Mapping[str, int]
+
+
+class TermStatistics(Protocol):
+    """What an index knows of its terms."""
+
+    async def document_frequencies(self, terms: Sequence[str], *, deadline: Deadline) -> TermCounts:
+        """Df of every term given (0 if absent) and the number of documents. Raises StageError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadReport:
+    """The account of a load: every line of the input is in exactly one of the counts."""
+
+    index: str
+    """The physical index."""
+    loaded: int
+    """Documents that are now in the index because of this load."""
+    duplicates: int
+    """Lines whose id came again later: the later one won."""
+    live: bool
+    """Whether searches see it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexStatus:
+    """One physical index."""
+
+    index: str
+    alias: str | None
+    """The name under which searches see it, if they do."""
+    documents: int
+    bytes: int
+    complete: bool
+    """False: created, or a load into it did not end."""
+
+
+class IndexAdmin(Protocol):
+    """Makes, fills and publishes the indices of this service.
+
+    A name is an alias that searches see; behind it stands a physical index `NAME-v1-TIME`.
+    """
+
+    async def create(self, name: str) -> str:
+        """Makes a new, empty, unpublished physical index for `name` and returns its name."""
+        ...
+
+    async def load(self, name: str, documents: Iterable[Document], *, progress: Callable[[int], None]) -> LoadReport:
+        """Adds or replaces documents, the last of a doubled id winning.
+
+        `name` is a physical index, or an alias: then its newest unpublished index if there is one, else the
+        live one, else a new one. A first index (no live one yet) is published when the load ends.
+        `progress` is called with the number of documents done so far. Raises StageError; a rerun is safe.
+        """
+        ...
+
+    async def swap(self, name: str, *, physical: str | None = None) -> str:
+        """Publishes `physical`, or the newest complete unpublished index, under `name`; returns its name."""
+        ...
+
+    async def status(self) -> tuple[IndexStatus, ...]:
+        """Every index of this service."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenIndex:
+    """One published index, ready to be searched, and what its engine can do for it without any server."""
+
+    physical: str
+    """The name of the physical index behind the alias when it was opened."""
+    retriever: Retriever
+    statistics: TermStatistics
+    neighbours: Expander | None = None
+    """Expansion by the index's own vocabulary; None where the engine has none."""
+    reranker: Reranker | None = None
+    """The engine's own scorer; None where it has none."""
+
+
+class Engine(Protocol):
+    """Elasticsearch, or the embedded engine."""
+
+    @property
+    def name(self) -> str:
+        """`elasticsearch` or `embedded`."""
+        ...
+
+    @property
+    def admin(self) -> IndexAdmin:
+        """What makes and fills its indices."""
+        ...
+
+    async def names(self) -> tuple[str, ...]:
+        """The published names. Raises StageError."""
+        ...
+
+    async def open(self, name: str) -> OpenIndex:
+        """The index published under `name`.
+
+        Cheap when it is open already, and notices a swap. Raises UnknownIndex, StageError.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Gives back connections and files."""
+        ...

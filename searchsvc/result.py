@@ -1,0 +1,178 @@
+"""The account of a search: what every stage did, and the answer. Imports `model` and `errors` only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Literal
+
+from searchsvc.errors import Reason
+from searchsvc.model import Candidate, Explanation, Form, Ranking, ScoreKind
+
+
+class Stage(StrEnum):
+    """The stages, in the order in which they are reported."""
+
+    RETRIEVE = "retrieve"
+    EXPAND = "expand"
+    RETRIEVE_EXPANDED = "retrieve_expanded"
+    RERANK = "rerank"
+
+
+class StageStatus(StrEnum):
+    """How a stage ended; `skipped` was meant, `degraded` was not."""
+
+    OK = "ok"
+    SKIPPED = "skipped"
+    DEGRADED = "degraded"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCall:
+    """One call of a model server, kept whole enough to account for it; never holds secrets."""
+
+    model: str
+    """As answered by the server."""
+    prompt_id: str = ""
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    took_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageTrace:
+    """What one stage did."""
+
+    stage: Stage
+    status: StageStatus
+    took_ms: float = 0.0
+    reason: Reason | None = None
+    message: str = ""
+    """For a person: the error of a degraded stage."""
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    """Facts of this stage: JSON values only."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Total:
+    """How many documents match the original query."""
+
+    value: int
+    relation: Literal["eq", "gte"] = "eq"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retrieval:
+    """What a retriever returns."""
+
+    ranking: Ranking
+    total: Total
+    partial: str = ""
+    """Not empty: the engine answered with part of the index only, and why."""
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpansionTerm:
+    """One term that an expander proposes."""
+
+    term: str
+    """The index term (analysed: folded, stemmed, lower case)."""
+    frequency: float
+    """How often the expansion says it, or its similarity: the f(t) of the composed query."""
+    df: int
+    """Document frequency in this index."""
+    source: str
+    """The method that proposed it."""
+    source_text: str
+    """The words that it was made from."""
+    weight: float = 0.0
+    """In the composed query; 0 if not kept."""
+    kept: bool = True
+    reason: str = ""
+    """Why it was dropped."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expansion:
+    """What an expander returns: text and terms, not yet composed into a query."""
+
+    method: str
+    text: str
+    """What was added to the query, readable; a reranker may be given it."""
+    terms: tuple[ExpansionTerm, ...]
+    doc_count: int
+    """Documents in the index: the N of idf."""
+    prompt_id: str = ""
+    calls: tuple[ModelCall, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reranking:
+    """What a reranker returns: one score for each candidate given, in the order given."""
+
+    scores: tuple[float, ...]
+    score_kind: ScoreKind
+    model: str
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """Where a stage put a document: 1-based rank and that stage's score."""
+
+    rank: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RankedCandidate:
+    """One line of the answer, with the stages that it went through."""
+
+    candidate: Candidate
+    rank: int
+    score: float
+    score_kind: ScoreKind
+    retrieval: Placement | None
+    """By the original query alone; None if only the expansion found it."""
+    rerank: Placement | None
+    explanation: Explanation | None = None
+
+    @property
+    def movement(self) -> int | None:
+        """Ranks gained over the original query's retrieval; None if it was not there."""
+        return None if self.retrieval is None else self.retrieval.rank - self.rank
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpansionAccount:
+    """Whether the query was expanded, why, and with what."""
+
+    decision: Literal["expanded", "skipped", "degraded"]
+    reason: str
+    method: str | None = None
+    form: Form | None = None
+    explanation: str = ""
+    terms: tuple[ExpansionTerm, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchResult:
+    """The whole answer."""
+
+    query_id: str
+    user_query: str
+    expanded_query: str | None
+    expansion: ExpansionAccount
+    total: Total
+    hits: tuple[RankedCandidate, ...]
+    stages: tuple[StageTrace, ...]
+    took_ms: float
+    matched_terms: frozenset[str] = frozenset()
+    """Index terms of the query that was run: what a snippet marks."""
+
+    @property
+    def degraded(self) -> tuple[StageTrace, ...]:
+        """The stages that did not do what they were meant to."""
+        return tuple(trace for trace in self.stages if trace.status is StageStatus.DEGRADED)
