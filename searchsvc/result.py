@@ -86,7 +86,9 @@ class ExpansionTerm:
     source: str
     """The method that proposed it."""
     source_text: str
-    """The words that it was made from."""
+    """The words that it comes from: of the completion, or of the query that it is near to."""
+    surface: str = ""
+    """The term as a person writes it; empty: as the index has it."""
     weight: float = 0.0
     """In the composed query; 0 if not kept."""
     kept: bool = True
@@ -145,11 +147,15 @@ class RankedCandidate:
         return None if self.retrieval is None else self.retrieval.rank - self.rank
 
 
+Decided = Literal["expanded", "skipped", "degraded"]
+"""What became of the expansion."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpansionAccount:
     """Whether the query was expanded, why, and with what."""
 
-    decision: Literal["expanded", "skipped", "degraded"]
+    decision: Decided
     reason: str
     method: str | None = None
     form: Form | None = None

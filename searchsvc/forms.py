@@ -1,0 +1,112 @@
+"""How the terms of an expansion join the query: formulas only; figures for each form are in docs/expansion.md."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from searchsvc.model import Form, WeightedQuery, WeightedTerm
+from searchsvc.result import Expansion, ExpansionTerm
+
+DEFAULT_TERMS = 32
+"""n of the mixture."""
+KEYWORDS = 5
+"""How many keywords the article's form adds."""
+_SHOWN = 10
+"""How many added words an expanded query shows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComposedQuery:
+    """The query after expansion."""
+
+    query: WeightedQuery
+    """What to run."""
+    fused: bool
+    """True: `query` is a second list to be fused with the original's; False: it takes the original's place."""
+    terms: tuple[ExpansionTerm, ...]
+    """Every proposed term with its final weight, kept or dropped and why."""
+    expanded_query: str
+    """The original and the words that were added, for people and for a reranker that wants them."""
+
+
+def plain_query(user_query: str, terms: Sequence[str]) -> WeightedQuery:
+    """The original query: every term as often as it is said."""
+    counts = Counter(terms)
+    return WeightedQuery(text=user_query, terms=_weighted({term: float(count) for term, count in counts.items()}))
+
+
+def idf(df: int, doc_count: int) -> float:
+    """Lucene's BM25 idf."""
+    return math.log(1 + (doc_count - df + 0.5) / (df + 0.5))
+
+
+def compose(
+    original: WeightedQuery, expansion: Expansion, *, form: Form, weight: float, terms: int | None = None
+) -> ComposedQuery:
+    """Join `expansion` to `original` by `form`; `weight` is λ, `terms` is n (None: the form's default).
+
+    mixture   w(t) = |q|·((1 − λ)·q(t)/|q| + λ·f(t)/Σf), over the n terms with the largest f·idf; |q| only keeps the
+              scores on the scale of the plain query
+    keywords  q(t), and 1 for each of the n terms with the largest f·idf that the query lacks
+    concat    r·q(t) + f(t), r = max(1, |f|/|q|/5) as MuGI repeats the query
+    rrf       f(t)/Σf as a list of its own, fused by rank
+    zscore    the same, fused by standardised scores
+    """
+    limit = terms if terms is not None else KEYWORDS if form is Form.KEYWORDS else DEFAULT_TERMS
+    said = {each.term: each.weight for each in original.terms}
+    proposed = [_refuse_known(each, said) if form is Form.KEYWORDS else each for each in expansion.terms]
+    kept, dropped = _select(proposed, expansion.doc_count, limit)
+    weights = _weights(form, said, {each.term: each.frequency for each in kept}, weight)
+    fused = form in (Form.RRF, Form.ZSCORE)
+    accounted = [replace(each, weight=weights[each.term]) for each in kept] + dropped
+    return ComposedQuery(
+        query=WeightedQuery(text=original.text, terms=_weighted(weights)) if weights else original,
+        fused=fused,
+        terms=tuple(accounted),
+        expanded_query=_expanded_query(original, kept, said),
+    )
+
+
+def _refuse_known(term: ExpansionTerm, said: Mapping[str, float]) -> ExpansionTerm:
+    if not term.kept or term.term not in said:
+        return term
+    return replace(term, kept=False, reason="already in the query")
+
+
+def _select(
+    proposed: Sequence[ExpansionTerm], doc_count: int, limit: int
+) -> tuple[list[ExpansionTerm], list[ExpansionTerm]]:
+    usable = [each for each in proposed if each.kept]
+    usable.sort(key=lambda each: (-each.frequency * idf(each.df, doc_count), each.term))
+    beyond = [replace(each, kept=False, reason=f"beyond the limit of {limit}") for each in usable[limit:]]
+    return usable[:limit], beyond + [each for each in proposed if not each.kept]
+
+
+def _weights(form: Form, said: Mapping[str, float], added: Mapping[str, float], weight: float) -> dict[str, float]:
+    mass, total = sum(said.values()), sum(added.values())
+    if not added or total <= 0:
+        return {} if form in (Form.RRF, Form.ZSCORE) else dict(said)
+    if form in (Form.RRF, Form.ZSCORE):
+        return {term: frequency / total for term, frequency in added.items()}
+    if form is Form.MIXTURE:
+        share, kept_share = weight * (mass or 1.0) / total, 1 - weight
+    elif form is Form.KEYWORDS:
+        return {**said, **dict.fromkeys(added, 1.0)}
+    else:
+        share, kept_share = 1.0, max(1.0, total / (mass or 1.0) / 5)
+    weights = {term: kept_share * count for term, count in said.items()}
+    for term, frequency in added.items():
+        weights[term] = weights.get(term, 0.0) + share * frequency
+    return weights
+
+
+def _weighted(weights: Mapping[str, float]) -> tuple[WeightedTerm, ...]:
+    return tuple(WeightedTerm(term=term, weight=weight) for term, weight in weights.items() if weight > 0)
+
+
+def _expanded_query(original: WeightedQuery, kept: Sequence[ExpansionTerm], said: Mapping[str, float]) -> str:
+    words = dict.fromkeys(each.surface or each.term for each in kept if each.term not in said)
+    return " ".join([original.text, *list(words)[:_SHOWN]])

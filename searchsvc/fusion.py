@@ -1,0 +1,84 @@
+"""Arithmetic on rankings: fuse lists, reorder a list by new scores. Pure; ties always have one order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean, pstdev
+
+from searchsvc.model import Candidate, Ranking, ScoreKind
+
+RANK_CONSTANT = 60
+"""k of reciprocal rank fusion (Cormack, Clarke and Büttcher, SIGIR 2009)."""
+
+
+@dataclass(frozen=True, slots=True)
+class WeightedList:
+    """A ranking and its weight in a fusion."""
+
+    ranking: Ranking
+    weight: float = 1.0
+
+
+def reciprocal_rank_fusion(lists: Sequence[WeightedList]) -> Ranking:
+    """The candidates of all lists by Σ weight / (60 + rank), ties by doc_id.
+
+    A list without real hits (empty, or best score not above 0) is dropped first: fusing it is destructive.
+    If one list is left it is returned as it is.
+    """
+    real = _real(lists)
+    if len(real) < 2:
+        return real[0].ranking if real else Ranking()
+    scores: dict[str, float] = {}
+    for each in real:
+        for rank, candidate in enumerate(each.ranking, 1):
+            scores[candidate.doc_id] = scores.get(candidate.doc_id, 0.0) + each.weight / (RANK_CONSTANT + rank)
+    return _by_score(real, scores, ScoreKind.RRF)
+
+
+def standardised_sum(lists: Sequence[WeightedList]) -> Ranking:
+    """The candidates of all lists by Σ weight · z(score), ties by doc_id; a list in which a document is absent gives
+    it that list's lowest z. Lists without real hits are dropped, as in `reciprocal_rank_fusion`.
+    """
+    real = _real(lists)
+    if len(real) < 2:
+        return real[0].ranking if real else Ranking()
+    doc_ids = {candidate.doc_id for each in real for candidate in each.ranking}
+    scores = dict.fromkeys(doc_ids, 0.0)
+    for each in real:
+        standard = z_scores([candidate.score for candidate in each.ranking])
+        known = {candidate.doc_id: z for candidate, z in zip(each.ranking, standard, strict=True)}
+        floor = min(standard)
+        for doc_id in doc_ids:
+            scores[doc_id] += each.weight * known.get(doc_id, floor)
+    return _by_score(real, scores, ScoreKind.BLEND)
+
+
+def z_scores(values: Sequence[float]) -> list[float]:
+    """(value − mean) / standard deviation; all 0 where the values do not differ."""
+    if not values:
+        return []
+    mean, deviation = fmean(values), pstdev(values)
+    if deviation <= abs(mean) * 1e-12:
+        return [0.0] * len(values)
+    return [(value - mean) / deviation for value in values]
+
+
+def reorder(ranking: Ranking, scores: Sequence[float], kind: ScoreKind) -> Ranking:
+    """The same candidates by their new scores, best first; equal scores keep the order of `ranking`."""
+    rescored = [replace(candidate, score=score) for candidate, score in zip(ranking, scores, strict=True)]
+    rescored.sort(key=lambda candidate: -candidate.score)
+    return Ranking(candidates=tuple(rescored), score_kind=kind)
+
+
+def _real(lists: Sequence[WeightedList]) -> list[WeightedList]:
+    return [each for each in lists if len(each.ranking) and each.ranking.candidates[0].score > 0]
+
+
+def _by_score(lists: Sequence[WeightedList], scores: dict[str, float], kind: ScoreKind) -> Ranking:
+    first: dict[str, Candidate] = {}
+    for each in lists:
+        for candidate in each.ranking:
+            first.setdefault(candidate.doc_id, candidate)
+    order = sorted(scores, key=lambda doc_id: (-scores[doc_id], doc_id))
+    return Ranking(candidates=tuple(replace(first[doc_id], score=scores[doc_id]) for doc_id in order), score_kind=kind)

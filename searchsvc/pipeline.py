@@ -1,0 +1,204 @@
+"""The order of the stages, the deadline, and degradation. No I/O of its own, no settings."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from searchsvc import forms, fusion
+from searchsvc.account import Account
+from searchsvc.errors import InvalidRequest, Reason
+from searchsvc.explain import Rankings, ranked_candidates
+from searchsvc.forms import ComposedQuery
+from searchsvc.model import Deadline, ExpansionOptions, Form, Mode, Ranking, RerankQuery, SearchRequest, WeightedQuery
+from searchsvc.policy import Decision, decide
+from searchsvc.protocols import Expander, ExpandRequest, Reranker, Retriever
+from searchsvc.result import Expansion, Reranking, Retrieval, SearchResult, Stage, Total
+
+EXPANSION_SHARE = 0.6
+"""How much of the deadline the expansion may use: what it leaves must do for a second retrieval and the reranker."""
+RERANK_SHARE = 0.95
+"""How much of what is then left the reranker may use: the rest is for the answer."""
+_PROPOSALS = 64
+"""How many terms an expander is asked for: more than a form keeps, so that the account shows what was cut."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pipeline:
+    """The parts of a search over one index; a variant is a Pipeline with other parts."""
+
+    retriever: Retriever
+    analyze: Callable[[str], Sequence[str]]
+    """Text to index terms, as the index was made."""
+    expanders: Mapping[str, Expander]
+    """By method."""
+    default_method: str | None
+    reranker: Reranker | None
+
+    async def search(self, request: SearchRequest, deadline: Deadline) -> SearchResult:
+        """Run the stages; optional ones degrade visibly.
+
+        Raises InvalidRequest for a method or prompt that there is not, StageError if retrieval itself fails.
+        """
+        account = Account(request, deadline)
+        query = forms.plain_query(request.user_query, self.analyze(request.user_query))
+        expanding = self._start_expansion(account)
+        try:
+            base = await account.required(Stage.RETRIEVE, self._retrieve(query, account))
+        except BaseException:
+            if expanding is not None:
+                expanding.cancel()
+            raise
+        composed = await self._expanded(query, expanding, account)
+        retrieved = await self._retrieve_expanded(base.ranking, composed, account)
+        reranking = await self._rerank(retrieved, composed, account)
+        window = retrieved.head(request.rerank.depth)
+        rankings = Rankings(
+            base=base.ranking,
+            retrieved=retrieved,
+            reranked=None if reranking is None else fusion.reorder(window, reranking.scores, reranking.score_kind),
+            label="bm25 of the original query" if retrieved is base.ranking else account.label,
+            model="" if reranking is None else reranking.model,
+        )
+        return self._result(account, base.total, rankings, composed)
+
+    def _start_expansion(self, account: Account) -> asyncio.Task[Expansion | None] | None:
+        """The expansion runs beside the first retrieval, never in front of it; None: the query is left as it is."""
+        request, options = account.request, account.request.expansion
+        method = self._method(options)
+        if options.mode is Mode.OFF:
+            account.skip_expansion(Reason.SWITCHED_OFF, Decision(False, "off"))
+            return None
+        if method is None:
+            account.skip_expansion(Reason.NOT_CONFIGURED, Decision(False, "no expander is configured"))
+            return None
+        decision = decide(request.user_query) if options.mode is Mode.AUTO else Decision(True, "on")
+        if not decision.expand:
+            account.skip_expansion(Reason.POLICY_SKIPPED, decision)
+            return None
+        account.decide(decision, method)
+        wanted = ExpandRequest(
+            user_query=request.user_query,
+            deadline=account.deadline.share(EXPANSION_SHARE),
+            terms=max(_PROPOSALS, options.terms or 0),
+            prompt=options.prompt,
+        )
+        return account.start_expansion(self.expanders[method].expand(wanted), wanted.deadline)
+
+    def _method(self, options: ExpansionOptions) -> str | None:
+        if options.method is None or options.method in self.expanders:
+            return options.method or self.default_method
+        known = ", ".join(sorted(self.expanders)) or "none"
+        raise InvalidRequest(
+            f"The expansion method {options.method!r} is not available on this index.",
+            pointer="/expansion",
+            hint=f"Available: {known}.",
+        )
+
+    async def _retrieve(self, query: WeightedQuery, account: Account) -> Retrieval:
+        request = account.request
+        return await self.retriever.retrieve(
+            query,
+            top_k=request.retrieval_depth,
+            filters=request.filters,
+            deadline=account.deadline,
+            explain=request.explain,
+        )
+
+    async def _expanded(
+        self,
+        query: WeightedQuery,
+        expanding: asyncio.Task[Expansion | None] | None,
+        account: Account,
+    ) -> ComposedQuery | None:
+        """The composed query; None without an expansion that changes anything."""
+        expansion = None if expanding is None else await expanding
+        if expansion is None:
+            return None
+        expander = self.expanders[expansion.method]
+        options = account.request.expansion
+        form = options.form or expander.default_form
+        weight = options.weight if options.weight is not None else expander.default_weight
+        composed = forms.compose(query, expansion, form=form, weight=weight, terms=options.terms)
+        account.composed(expansion, composed, form=form, weight=weight)
+        return composed if any(term.kept for term in composed.terms) else None
+
+    async def _retrieve_expanded(
+        self,
+        base: Ranking,
+        composed: ComposedQuery | None,
+        account: Account,
+    ) -> Ranking:
+        """The ranking of the expanded query, or `base` as it is."""
+        if composed is None or not account.request.expansion.retrieves:
+            account.skip(Stage.RETRIEVE_EXPANDED, Reason.NOTHING_TO_DO)
+            return base
+        second = await account.optional(
+            Stage.RETRIEVE_EXPANDED, self._retrieve(composed.query, account), account.deadline.share(RERANK_SHARE)
+        )
+        if second is None:
+            return base
+        if not composed.fused:
+            return second.ranking if len(second.ranking) else base
+        weight = account.weight
+        lists = (fusion.WeightedList(base), fusion.WeightedList(second.ranking, weight))
+        fuse = fusion.reciprocal_rank_fusion if account.form is Form.RRF else fusion.standardised_sum
+        return fuse(lists).head(account.request.retrieval_depth)
+
+    async def _rerank(
+        self,
+        ranking: Ranking,
+        composed: ComposedQuery | None,
+        account: Account,
+    ) -> Reranking | None:
+        """Scores for the head of `ranking`: all of the window or none."""
+        request, options = account.request, account.request.rerank
+        if options.mode is Mode.OFF or self.reranker is None:
+            off = options.mode is Mode.OFF
+            account.skip(Stage.RERANK, Reason.SWITCHED_OFF if off else Reason.NOT_CONFIGURED)
+            return None
+        window = ranking.head(options.depth)
+        if not len(window):
+            account.skip(Stage.RERANK, Reason.NOTHING_TO_DO)
+            return None
+        expanded = composed.expanded_query if composed is not None else request.user_query
+        queries = {
+            RerankQuery.ORIGINAL: (request.user_query,),
+            RerankQuery.EXPANDED: (expanded,),
+            RerankQuery.BOTH: (request.user_query, expanded),
+        }[options.query]
+        left = account.deadline.share(RERANK_SHARE)
+        return await account.optional(
+            Stage.RERANK, _scores(self.reranker, queries, window, options.instruction, left), left
+        )
+
+    def _result(
+        self, account: Account, total: Total, rankings: Rankings, composed: ComposedQuery | None
+    ) -> SearchResult:
+        request = account.request
+        kept = () if composed is None else tuple(term.term for term in composed.terms if term.kept)
+        return SearchResult(
+            query_id=request.query_id,
+            user_query=request.user_query,
+            expanded_query=None if composed is None else composed.expanded_query,
+            expansion=account.expansion_account(),
+            total=total,
+            hits=ranked_candidates(rankings, request),
+            stages=account.stages(),
+            took_ms=account.took_ms(),
+            matched_terms=frozenset(self.analyze(request.user_query)) | frozenset(kept),
+        )
+
+
+async def _scores(
+    reranker: Reranker, queries: Sequence[str], window: Ranking, instruction: str | None, deadline: Deadline
+) -> Reranking:
+    """One score per candidate; for two queries the mean of both."""
+    every = [
+        await reranker.rerank(query, window.candidates, instruction=instruction, deadline=deadline) for query in queries
+    ]
+    if len(every) == 1:
+        return every[0]
+    means = tuple(sum(scores) / len(every) for scores in zip(*(each.scores for each in every), strict=True))
+    return replace(every[0], scores=means)

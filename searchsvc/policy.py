@@ -1,0 +1,47 @@
+"""Whether a query is worth expanding: rules on its text, no model. What `expansion: auto` means."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_QUOTED = re.compile(r"\"[^\"]+\"|“[^”]+”|「[^」]+」|『[^』]+』|«[^»]+»")
+_PATH = re.compile(r"(?:[a-z][a-z0-9+.-]*://|~?/|\.{1,2}/|[a-z]:[\\/]|\\\\)\S*", re.IGNORECASE)
+_IDENTIFIER = re.compile(
+    r"(?=[\w.:#+-]*[a-zA-Z])(?:"  # one token of letters, digits and joints that no plain word has:
+    r"\w*(?:[a-z][A-Z]|[a-zA-Z]\d|\d[a-zA-Z]|_)\w*"  # camelCase, letters beside digits, snake_case
+    r"|\w+(?:[.:#-]+\w+)+"  # dotted.names, name::space, ORA-00942, kebab-case
+    r")",
+    re.ASCII,
+)
+_CODE = re.compile(
+    r"\w\([^)]*\)|=>|->|::|==|!=|&&|\|\||[{};]\s*$|</?[a-z][\w-]*>|^\s*[$#>]\s"
+    r"|^\s*(?:select\b.+\bfrom|insert\s+into|delete\s+from|from\s+\S+\s+import|import\s+[\w.]+\s*$)",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Expand or not, and why, in words that a log reader understands."""
+
+    expand: bool
+    reason: str
+
+
+def decide(user_query: str) -> Decision:
+    """What `auto` does with this query.
+
+    A query that asks for exact text (a quoted phrase, code, one identifier or path) is left as it is: an LLM that
+    does not know the name adds noise (Abe et al., SIGIR 2025, arXiv 2505.12694). All others are expanded.
+    """
+    query = user_query.strip()
+    if _QUOTED.search(query):
+        return Decision(False, "quoted phrase")
+    if _PATH.fullmatch(query):
+        return Decision(False, "path")
+    if _IDENTIFIER.fullmatch(query):
+        return Decision(False, "identifier")
+    if _CODE.search(query):
+        return Decision(False, "code")
+    return Decision(True, "auto")

@@ -1,0 +1,96 @@
+"""The service: check the request, open its index, run that index's pipeline inside one deadline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from searchsvc.documents import FILTER_FIELDS, clean
+from searchsvc.errors import InvalidRequest
+from searchsvc.model import Deadline, Mode, Range, SearchRequest
+from searchsvc.pipeline import Pipeline
+from searchsvc.protocols import Engine, OpenIndex, Retriever
+from searchsvc.result import SearchResult
+
+MAX_QUERY_CHARACTERS = 8192
+MAX_DEPTH = 200
+"""How many candidates may be retrieved and reranked for one answer (rerankers get worse beyond: arXiv 2411.11767)."""
+
+
+class SearchService:
+    """Searches the indices of one engine."""
+
+    def __init__(self, engine: Engine, assemble: Callable[[OpenIndex], Pipeline]) -> None:
+        """`assemble` makes the pipeline of an index; it is called once per physical index."""
+        self._engine = engine
+        self._assemble = assemble
+        self._pipelines: dict[str, tuple[OpenIndex, Pipeline]] = {}
+
+    async def search(self, request: SearchRequest, *, retriever: Retriever | None = None) -> SearchResult:
+        """Run one search; `retriever` takes the place of the index's own (recorded candidates).
+
+        Raises InvalidRequest, UnknownIndex, StageError.
+        """
+        deadline = Deadline.after_ms(request.timeout_ms)
+        request = checked(request)
+        pipeline = await self.pipeline(request.index)
+        if retriever is not None:
+            pipeline = replace(pipeline, retriever=retriever)
+        return await pipeline.search(request, deadline)
+
+    async def pipeline(self, index: str) -> Pipeline:
+        """The pipeline of a published index. Raises UnknownIndex, StageError."""
+        opened = await self._engine.open(index)
+        known = self._pipelines.get(index)
+        if known is None or known[0] is not opened:
+            known = (opened, self._assemble(opened))
+            self._pipelines[index] = known
+        return known[1]
+
+
+def checked(request: SearchRequest) -> SearchRequest:
+    """The request with a clean query. Raises InvalidRequest naming the field and the next step."""
+    if len(request.user_query) > MAX_QUERY_CHARACTERS:
+        raise InvalidRequest(
+            f"The query has {len(request.user_query)} characters; at most {MAX_QUERY_CHARACTERS} are allowed.",
+            pointer="/query",
+            hint="Shorten it to what you are looking for.",
+        )
+    query = clean(request.user_query).strip()
+    if not query:
+        raise InvalidRequest("The query is empty.", pointer="/query", hint="Send at least one word.")
+    _check_filters(request)
+    return replace(request, user_query=query)
+
+
+def check_window(request: SearchRequest) -> None:
+    """Pages are cut from one reranked window. Raises InvalidRequest if this one reaches past it."""
+    reranks = request.rerank.mode is not Mode.OFF
+    window = request.rerank.depth if reranks else MAX_DEPTH
+    if request.offset + request.top_k <= window:
+        return
+    bound = f"depth, which is {window}" if reranks else f"the greatest depth, {MAX_DEPTH}"
+    wider = window < MAX_DEPTH
+    raise InvalidRequest(
+        f"from + size is {request.offset + request.top_k}, beyond {bound}.",
+        pointer="/size",
+        hint=f"Ask for less, or raise rerank.depth (at most {MAX_DEPTH})." if wider else "Ask for less.",
+    )
+
+
+def _check_filters(request: SearchRequest) -> None:
+    for condition in request.filters:
+        kind = FILTER_FIELDS.get(condition.field)
+        pointer = "/filters/" + condition.field.replace("~", "~0").replace("/", "~1")
+        if kind is None:
+            raise InvalidRequest(
+                f"There is no filter field {condition.field!r}.",
+                pointer=pointer,
+                hint=f"Fields that can be filtered: {', '.join(FILTER_FIELDS)}.",
+            )
+        if isinstance(condition, Range) and kind != "date":
+            raise InvalidRequest(
+                f"The field {condition.field!r} holds words; gte, gt, lte and lt work on updated_at only.",
+                pointer=pointer,
+                hint="Give a value or a list of values.",
+            )
