@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 
 from searchsvc.documents import FILTER_FIELDS, clean
 from searchsvc.errors import InvalidRequest
-from searchsvc.model import Deadline, Mode, Range, SearchRequest
+from searchsvc.model import AnyOf, Deadline, Mode, Range, SearchRequest
 from searchsvc.pipeline import Pipeline
 from searchsvc.protocols import Engine, OpenIndex, Retriever
 from searchsvc.result import SearchResult
@@ -80,8 +81,8 @@ def check_window(request: SearchRequest) -> None:
 
 def _check_filters(request: SearchRequest) -> None:
     for condition in request.filters:
-        kind = FILTER_FIELDS.get(condition.field)
         pointer = "/filters/" + condition.field.replace("~", "~0").replace("/", "~1")
+        kind = FILTER_FIELDS.get(condition.field)
         if kind is None:
             raise InvalidRequest(
                 f"There is no filter field {condition.field!r}.",
@@ -94,3 +95,21 @@ def _check_filters(request: SearchRequest) -> None:
                 pointer=pointer,
                 hint="Give a value or a list of values.",
             )
+        if kind == "date":
+            _check_times(condition, pointer)
+
+
+def _check_times(condition: AnyOf | Range, pointer: str) -> None:
+    if isinstance(condition, AnyOf):
+        values: tuple[str | None, ...] = condition.values
+    else:
+        values = (condition.gte, condition.gt, condition.lte, condition.lt)
+    for value in values:
+        if value is None:
+            continue
+        try:
+            datetime.fromisoformat(value)
+        except ValueError:
+            raise InvalidRequest(
+                f"{value!r} is no time.", pointer=pointer, hint="Write ISO 8601, such as 2026-01-31T12:00:00Z."
+            ) from None

@@ -1,0 +1,141 @@
+"""Errors as the API tells them: RFC 9457 problem details that name the field and the next step, for every status."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from searchsvc.errors import (
+    BackendTimeout,
+    BackendUnavailable,
+    BadModelOutput,
+    ConfigurationError,
+    InvalidRequest,
+    Overloaded,
+    SearchError,
+    StageError,
+    UnknownIndex,
+)
+
+_log = logging.getLogger(__name__)
+_RETRY_AFTER_S = 1
+
+_STATUS: tuple[tuple[type[SearchError], HTTPStatus], ...] = (
+    (InvalidRequest, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (UnknownIndex, HTTPStatus.NOT_FOUND),
+    (BackendTimeout, HTTPStatus.GATEWAY_TIMEOUT),
+    (BackendUnavailable, HTTPStatus.SERVICE_UNAVAILABLE),
+    (Overloaded, HTTPStatus.SERVICE_UNAVAILABLE),
+    (BadModelOutput, HTTPStatus.BAD_GATEWAY),
+    (StageError, HTTPStatus.BAD_GATEWAY),
+    (ConfigurationError, HTTPStatus.INTERNAL_SERVER_ERROR),
+    (SearchError, HTTPStatus.INTERNAL_SERVER_ERROR),
+)
+
+
+def add_error_handlers(app: FastAPI) -> None:
+    """Every error of the app leaves as `application/problem+json`."""
+    app.add_exception_handler(SearchError, _search_error)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(Exception, _bug)
+
+
+def problem(
+    status: HTTPStatus,
+    *,
+    kind: str,
+    detail: str,
+    next_step: str = "",
+    errors: Sequence[dict[str, str]] = (),
+    retryable: bool = False,
+) -> Response:
+    """A problem reply; `kind` is the last part of its type URN."""
+    body: dict[str, Any] = {
+        "type": f"urn:searchsvc:problem:{kind}",
+        "title": status.phrase,
+        "status": status.value,
+        "detail": detail,
+        "next_step": next_step,
+        "retryable": retryable,
+        "errors": list(errors),
+    }
+    headers = {"Retry-After": str(_RETRY_AFTER_S)} if status is HTTPStatus.SERVICE_UNAVAILABLE else None
+    return Response(orjson.dumps(body), status.value, headers, media_type="application/problem+json")
+
+
+async def _search_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, SearchError)  # noqa: S101 - narrows the type: registered for SearchError alone
+    status = next(status for kind, status in _STATUS if isinstance(error, kind))
+    pointed = [{"pointer": error.pointer, "detail": error.message}] if isinstance(error, InvalidRequest) else []
+    if isinstance(error, UnknownIndex):
+        pointed = [{"pointer": "/index", "detail": error.message}]
+    return problem(
+        status,
+        kind=_kebab(type(error).__name__),
+        detail=error.message,
+        next_step=error.hint,
+        errors=pointed,
+        retryable=isinstance(error, BackendTimeout | BackendUnavailable | Overloaded),
+    )
+
+
+async def _validation_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - narrows the type
+    errors = [_told(each) for each in error.errors()]
+    malformed = any(each["type"] == "json_invalid" for each in error.errors())
+    first = errors[0] if errors else {"pointer": "", "detail": "The request is not valid."}
+    return problem(
+        HTTPStatus.BAD_REQUEST if malformed else HTTPStatus.UNPROCESSABLE_ENTITY,
+        kind="malformed-json" if malformed else "invalid-request",
+        detail=f"{first['pointer'] or 'The body'}: {first['detail']}",
+        next_step="Send one JSON object; /docs shows its fields.",
+        errors=errors,
+    )
+
+
+async def _http_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - narrows the type
+    status = HTTPStatus(error.status_code)
+    return problem(
+        status, kind=_kebab(status.name.title()), detail=str(error.detail), next_step="/docs lists the routes."
+    )
+
+
+async def _bug(_: Request, error: Exception) -> Response:
+    _log.error("unexpected error", exc_info=error)
+    return problem(
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        kind="bug",
+        detail="The service has a defect; its log holds the traceback.",
+        next_step="Report it with the log.",
+    )
+
+
+def _told(error: dict[str, Any]) -> dict[str, str]:
+    """Where and what, without the value: it may be long, private, or no valid text."""
+    location = [str(part) for part in error["loc"] if part != "body"]
+    if error["type"] == "extra_forbidden":
+        return {"pointer": "/" + "/".join(location), "detail": "There is no such field."}
+    if error["type"] == "json_invalid":
+        return {"pointer": "", "detail": "The body is not JSON."}
+    return {"pointer": "/" + "/".join(_without_branches(location)), "detail": str(error["msg"])}
+
+
+def _without_branches(location: list[str]) -> list[str]:
+    """Pydantic adds the name of the union branch it tried (`ExpansionBody`, `str`); a pointer has no such part."""
+    return [part for part in location if not part.endswith("Body") and part not in _BRANCHES and "[" not in part]
+
+
+_BRANCHES = frozenset({"str", "constrained-str", "list", "literal"})
+
+
+def _kebab(name: str) -> str:
+    return "".join("-" + letter.lower() if letter.isupper() else letter for letter in name).lstrip("-").replace("_", "")

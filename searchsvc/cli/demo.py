@@ -1,0 +1,148 @@
+"""`searchsvc demo`: the main job on the demo corpus, with the effect of expansion and reranking on judged queries."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from searchsvc.api.convert import to_reply
+from searchsvc.cli.common import Json, print_json, progress, settings, talk
+from searchsvc.cli.search import heading, hit_table
+from searchsvc.demo import demo_documents, demo_queries
+from searchsvc.demo.effect import ARTICLE, BASE, FEATURED, OURS, RERANKED, ROWS, Effect, measure, summary
+from searchsvc.result import SearchResult
+from searchsvc.wiring import Runtime, open_runtime
+
+_INDEX = "demo"
+_TIMEOUT_MS = 60_000
+_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Report:
+    documents: int
+    effects: Sequence[Effect]
+    info: dict[str, Any]
+
+
+def demo(*, json: Json = False) -> None:
+    """Index the demo corpus in a temporary folder, run its judged queries, and show the effect.
+
+    The engine is the embedded one; SEARCHSVC_EXPANDER__URL and SEARCHSVC_RERANKER__URL are used if set.
+    """
+    with TemporaryDirectory(prefix="searchsvc-demo-") as folder:
+        report = asyncio.run(_run(Path(folder)))
+    if json:
+        print_json(_as_json(report))
+        return
+    _print(report)
+
+
+async def _run(folder: Path) -> _Report:
+    async with open_runtime(settings(engine="embedded", data_dir=folder)) as runtime:
+        documents = await _load(runtime)
+        queries = demo_queries()
+        effects = []
+        with progress() as bar:
+            for query in bar.track(queries, description="queries"):
+                effects.append(await measure(query, runtime.service.search, index=_INDEX, timeout_ms=_TIMEOUT_MS))
+        return _Report(documents=documents, effects=effects, info=runtime.info())
+
+
+async def _load(runtime: Runtime) -> int:
+    documents = list(demo_documents())
+    with progress() as bar:
+        task = bar.add_task("indexing the demo corpus", total=len(documents))
+        report = await runtime.engine.admin.load(
+            _INDEX, documents, progress=lambda done: bar.update(task, completed=done)
+        )
+    return report.loaded
+
+
+def _as_json(report: _Report) -> dict[str, Any]:
+    rows = {row: summary(report.effects, row) for row in ROWS}
+    return {
+        "queries": [
+            {
+                "query_id": effect.query.query_id,
+                "query": effect.query.text,
+                "expanded_query": effect.ours.expanded_query,
+                "rank_base": effect.ranks[BASE],
+                "rank_without": effect.ranks[RERANKED],
+                "rank_article": effect.ranks[ARTICLE],
+                "rank_with": effect.ranks[OURS],
+                "hits": to_reply(effect.ours)["hits"][:_SHOWN],
+                "degraded": to_reply(effect.ours)["degraded"],
+            }
+            for effect in report.effects
+        ],
+        "summary": {
+            "documents": report.documents,
+            "queries": len(report.effects),
+            "mrr_without": rows[RERANKED]["mrr"],
+            "mrr_with": rows[OURS]["mrr"],
+            "rows": rows,
+            "expander": report.info["expander"],
+            "reranker": report.info["reranker"],
+        },
+    }
+
+
+def _print(report: _Report) -> None:
+    console = Console(highlight=False)
+    for effect in report.effects:
+        console.print()
+        for line in heading(effect.ours):
+            console.print(escape(line), style="bold" if line.startswith("query") else None)
+        console.print(hit_table(effect.ours.hits[:_SHOWN]))
+    console.print()
+    console.print(_effect_table(report))
+    _tell(report, console)
+
+
+def _effect_table(report: _Report) -> Table:
+    table = Table(title=f"Effect on {len(report.effects)} judged queries over {report.documents} articles")
+    table.add_column("row")
+    featured = [effect for effect in report.effects if effect.query.text in FEATURED]
+    for effect in featured:
+        table.add_column(f"rank\n{effect.query.text}", justify="right")
+    for column in ("mean rank\ngain", "Top-1\nshare", "MRR", "not\nfound"):
+        table.add_column(column, justify="right")
+    for row in ROWS:
+        figures = summary(report.effects, row)
+        ranks = ["-" if effect.ranks[row] is None else str(effect.ranks[row]) for effect in featured]
+        gain = "" if row == BASE else f"{figures['mean_rank_gain']:+.1f}"
+        share, mrr = f"{figures['top1_share']:.0%}", f"{figures['mrr']:.3f}"
+        table.add_row(row, *ranks, gain, share, mrr, str(figures["not_found"]))
+    return table
+
+
+def _tell(report: _Report, console: Console) -> None:
+    console.print(f"expander: {_name(report.info['expander'])}; reranker: {_name(report.info['reranker'])}")
+    console.print("Rank of the first document of the highest grade; gains count over base, not found as rank 51.")
+    console.print("The article reports ranks 4→1, 3→1, 5→1 for the three, +2.3 ranks and Top-1 +60 %.")
+    degraded = sum(bool(effect.ours.degraded) for effect in report.effects)
+    if degraded:
+        talk().print(f"[yellow]degraded in {degraded} of {len(report.effects)} queries:[/] {_reasons(report)}")
+    console.print()
+    console.print("Next: start the API           .venv/bin/searchsvc serve     then open http://127.0.0.1:8080/docs")
+    console.print("      with Elasticsearch      docker compose up -d          (README: the full stack)")
+
+
+def _reasons(report: _Report) -> str:
+    results: list[SearchResult] = [effect.ours for effect in report.effects]
+    return ", ".join(sorted({f"{trace.stage} {trace.reason}" for result in results for trace in result.degraded}))
+
+
+def _name(part: dict[str, Any] | None) -> str:
+    if part is None:
+        return "none"
+    return str(part["model"]) + (f" at {part['url']}" if "url" in part else " (embedded)")

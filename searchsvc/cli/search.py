@@ -1,0 +1,111 @@
+"""`searchsvc search`: one query from the command line, through the real pipeline."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+from cyclopts import Parameter
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from searchsvc.api.convert import to_reply, to_request
+from searchsvc.api.wire import SearchBody
+from searchsvc.cli.common import EngineName, Json, print_json, settings, talk
+from searchsvc.result import RankedCandidate, SearchResult
+from searchsvc.wiring import open_runtime
+
+
+def search(
+    query: str,
+    *,
+    index: str = "documents",
+    size: Annotated[int, Parameter(validator=None)] = 10,
+    expansion: str = "auto",
+    rerank: str = "on",
+    explain: bool = False,
+    timeout_ms: int = 10_000,
+    engine: EngineName | None = None,
+    json: Json = False,
+) -> None:
+    """Search one index.
+
+    Parameters
+    ----------
+    query
+        What to search for.
+    index
+        The published name.
+    size
+        How many documents to show.
+    expansion
+        off, on, auto, or a method's name.
+    rerank
+        off, or on.
+    explain
+        Show what every score was made of (with --json).
+    timeout_ms
+        For the whole search.
+    engine
+        embedded, or elasticsearch.
+    """
+    body = SearchBody.model_validate(
+        {
+            "query": query,
+            "index": index,
+            "size": size,
+            "expansion": expansion,
+            "rerank": rerank,
+            "explain": explain,
+            "timeout_ms": timeout_ms,
+        }
+    )
+    result = asyncio.run(_search(body, engine))
+    if json:
+        print_json(to_reply(result))
+        return
+    _print(result)
+
+
+async def _search(body: SearchBody, engine: EngineName | None) -> SearchResult:
+    async with open_runtime(settings(engine=engine)) as runtime:
+        return await runtime.service.search(to_request(body))
+
+
+def _print(result: SearchResult) -> None:
+    console = Console(highlight=False)
+    for line in heading(result):
+        console.print(escape(line))
+    console.print(hit_table(result.hits))
+    for trace in result.degraded:
+        talk().print(f"[yellow]degraded[/] {trace.stage}: {trace.reason} {escape(trace.message)}")
+
+
+def heading(result: SearchResult) -> list[str]:
+    """The query, what became of it, and how many documents match."""
+    account = result.expansion
+    lines = [f"query     {result.user_query}"]
+    if result.expanded_query is not None:
+        lines.append(f"expanded  {result.expanded_query}")
+    else:
+        lines.append(f"expanded  no ({account.reason})")
+    sign = "" if result.total.relation == "eq" else "≥ "
+    times = ", ".join(f"{trace.stage} {trace.status} {trace.took_ms:.0f} ms" for trace in result.stages)
+    lines.append(f"{sign}{result.total.value} documents match; {times}")
+    return lines
+
+
+def hit_table(hits: tuple[RankedCandidate, ...]) -> Table:
+    """One line a document: its rank and score in every stage."""
+    table = Table(box=None, padding=(0, 1), header_style="bold")
+    for column in ("rank", "retrieval", "rerank", "move"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("document", overflow="ellipsis", no_wrap=True)
+    for hit in hits:
+        before = "-" if hit.retrieval is None else f"{hit.retrieval.rank} ({hit.retrieval.score:.2f})"
+        reranked = f"{hit.score:.3f} {hit.score_kind}"
+        move = "new" if hit.movement is None else f"{hit.movement:+d}" if hit.movement else "="
+        title = hit.candidate.title or hit.candidate.text[:80]
+        table.add_row(str(hit.rank), before, reranked, move, escape(f"{title}  [{hit.candidate.doc_id}]"))
+    return table

@@ -1,0 +1,142 @@
+"""The composition root: from settings to a running service. Only `api` and `cli` use it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from searchsvc import __version__
+from searchsvc.expansion.llm import LlmExpander
+from searchsvc.inference.chat import OpenAIChat
+from searchsvc.inference.client import ModelServer
+from searchsvc.inference.reranker import VllmReranker
+from searchsvc.model import Deadline
+from searchsvc.pipeline import Pipeline
+from searchsvc.protocols import ChatModel, Engine, Expander, OpenIndex, Reranker
+from searchsvc.service import MAX_DEPTH, MAX_QUERY_CHARACTERS, SearchService
+from searchsvc.settings import Settings
+from searchsvc.text import Analyzer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runtime:
+    """The joined parts, open."""
+
+    settings: Settings
+    analyzer: Analyzer
+    engine: Engine
+    service: SearchService
+    chat: ChatModel | None
+    reranker: VllmReranker | None
+
+    async def warm_up(self, deadline: Deadline) -> None:
+        """Do now what the first search would otherwise wait for. Raises StageError."""
+        for name in await self.engine.names():
+            pipeline = await self.service.pipeline(name)
+            pipeline.analyze("warm up 预热")
+        if self.reranker is not None:
+            await self.reranker.probe(deadline)
+
+    def info(self) -> dict[str, Any]:
+        """What runs, without secrets: for /info and for the head of a table."""
+        own = self.settings.engine == "embedded"
+        return {
+            "name": "searchsvc",
+            "version": __version__,
+            "engine": self.settings.engine,
+            "expander": _server(self.settings.expander.url, self.settings.expander.model, own and "neighbours"),
+            "reranker": _server(
+                self.settings.reranker.url, self.settings.reranker.model, own and "use-multilingual-v3"
+            ),
+            "analysis": self.analyzer.fingerprint,
+            "limits": {"query_characters": MAX_QUERY_CHARACTERS, "depth": MAX_DEPTH},
+        }
+
+
+@asynccontextmanager
+async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
+    """Open what the settings name; closed in reverse order at the end.
+
+    Raises ConfigurationError. Reaches no server yet.
+    """
+    async with AsyncExitStack() as stack:
+        analyzer = Analyzer(settings.text.user_dictionary)
+        engine = _engine(settings, analyzer)
+        stack.push_async_callback(engine.close)
+        chat = _chat(settings, stack)
+        reranker = _reranker(settings, stack)
+
+        def assemble(index: OpenIndex) -> Pipeline:
+            expanders: dict[str, Expander] = {}
+            if chat is not None:
+                expanders["llm"] = LlmExpander(chat, index.statistics, analyzer, settings.expander.prompt)
+            if index.neighbours is not None:
+                expanders["neighbours"] = index.neighbours
+            own: Reranker | None = index.reranker
+            return Pipeline(
+                retriever=index.retriever,
+                analyze=analyzer.terms,
+                expanders=expanders,
+                default_method=next(iter(expanders), None),
+                reranker=reranker if reranker is not None else own,
+            )
+
+        yield Runtime(
+            settings=settings,
+            analyzer=analyzer,
+            engine=engine,
+            service=SearchService(engine, assemble),
+            chat=chat,
+            reranker=reranker,
+        )
+
+
+def _engine(settings: Settings, analyzer: Analyzer) -> Engine:
+    if settings.engine == "embedded":
+        from searchsvc.embedded.engine import EmbeddedEngine  # noqa: PLC0415 - numpy and tantivy only where used
+
+        return EmbeddedEngine(settings.data_dir, analyzer)
+    from searchsvc.elastic.client import connect  # noqa: PLC0415 - the client only where used
+    from searchsvc.elastic.engine import ElasticEngine  # noqa: PLC0415
+
+    group = settings.elasticsearch
+    client = connect(
+        group.hosts,
+        username=group.username,
+        password=None if group.password is None else group.password.get_secret_value(),
+        api_key=None if group.api_key is None else group.api_key.get_secret_value(),
+        ca_certs=None if group.ca_certs is None else str(group.ca_certs),
+    )
+    return ElasticEngine(client, analyzer)
+
+
+def _chat(settings: Settings, stack: AsyncExitStack) -> OpenAIChat | None:
+    group = settings.expander
+    if group.url is None:
+        return None
+    server = ModelServer(group.url, api_key=None if group.api_key is None else group.api_key.get_secret_value())
+    stack.push_async_callback(server.close)
+    return OpenAIChat(server, group.model)
+
+
+def _reranker(settings: Settings, stack: AsyncExitStack) -> VllmReranker | None:
+    group = settings.reranker
+    if group.url is None:
+        return None
+    server = ModelServer(group.url, api_key=None if group.api_key is None else group.api_key.get_secret_value())
+    stack.push_async_callback(server.close)
+    return VllmReranker(
+        server,
+        model=group.model,
+        instruction=group.instruction,
+        max_tokens_per_doc=group.max_tokens_per_doc,
+        template=group.template,
+    )
+
+
+def _server(url: str | None, model: str | None, own: str | bool) -> Mapping[str, Any] | None:
+    if url is not None:
+        return {"kind": "server", "url": url, "model": model}
+    return {"kind": "embedded", "model": own} if own else None
