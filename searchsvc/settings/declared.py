@@ -1,0 +1,189 @@
+"""What can be set: every setting with its default, its meaning and the combinations that cannot be."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, FilePath, SecretStr, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from searchsvc.errors import ConfigurationError
+
+PREFIX = "SEARCHSVC_"
+"""What the name of every environment variable of the service begins with."""
+
+
+def _checked_url(url: str) -> str:
+    """`url` without a slash at its end; refuses what is no address of a server, and credentials inside one."""
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("an address is written http://HOST:PORT or https://HOST:PORT")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("credentials are settings of their own and never part of an address")
+    _ = parts.port  # raises ValueError where it is no number or past 65535
+    return url.rstrip("/")
+
+
+def _checked_urls(urls: str) -> str:
+    hosts = [_checked_url(url.strip()) for url in urls.split(",") if url.strip()]
+    if not hosts:
+        raise ValueError("at least one address is needed")
+    return ",".join(hosts)
+
+
+def _home_expanded(path: Any) -> Any:
+    return Path(path).expanduser() if isinstance(path, str) else path
+
+
+def _user_data_dir() -> Path:
+    """Where programs of this user keep their data (XDG Base Directory Specification; %LOCALAPPDATA% on Windows)."""
+    variable, fallback = (
+        ("LOCALAPPDATA", "~/AppData/Local") if sys.platform == "win32" else ("XDG_DATA_HOME", "~/.local/share")
+    )
+    try:
+        return Path(os.environ.get(variable) or fallback).expanduser() / "searchsvc"
+    except RuntimeError:
+        raise ConfigurationError(
+            "data_dir has no default: this user has no home folder.", hint=f"Set {PREFIX}DATA_DIR."
+        ) from None
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+Url = Annotated[str, AfterValidator(_checked_url)]
+Urls = Annotated[str, AfterValidator(_checked_urls)]
+UserFile = Annotated[FilePath, BeforeValidator(_home_expanded)]
+
+
+class Group(BaseModel):
+    """What all groups share: they are values, and hold nothing that is not declared."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class ElasticsearchSettings(Group):
+    """How to reach Elasticsearch; read only where the engine is elasticsearch."""
+
+    url: Urls = "http://127.0.0.1:9200"
+    """Addresses of the nodes, comma-separated."""
+    username: str | None = None
+    """Basic authentication, together with `password`."""
+    password: SecretStr | None = None
+    """Basic authentication, together with `username`."""
+    api_key: SecretStr | None = None
+    """The encoded API key, in place of username and password."""
+    ca_certs: UserFile | None = None
+    """File of the certificate authorities to trust, where the system's do not do."""
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The addresses, one by one."""
+        return tuple(self.url.split(","))
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.api_key is not None and (self.username is not None or self.password is not None):
+            raise ValueError("api_key and username or password are two ways to authenticate: set one of them")
+        if (self.username is None) != (self.password is None):
+            raise ValueError("username and password belong together: one of them is missing")
+        if self.ca_certs is not None and not all(host.startswith("https://") for host in self.hosts):
+            raise ValueError("ca_certs is set, but url has an address that is not https")
+        return self
+
+
+class RerankerSettings(Group):
+    """The rerank server; without `url` the embedded engine uses its own scorer and Elasticsearch none."""
+
+    url: Url | None = None
+    """Address of the server, for instance http://127.0.0.1:8000."""
+    model: str | None = None
+    """Name of the model; left out, the server's own."""
+    api_key: SecretStr | None = None
+    """Sent as bearer token."""
+    instruction: str | None = None
+    """What the reranker is told to look for; left out, the model's default."""
+    template: Literal["auto", "server", "client"] = "auto"
+    """Who puts query and document into the model's prompt; auto finds out by probing the server."""
+    max_tokens_per_doc: int = Field(default=2048, ge=1)
+    """Longer documents are cut to so many tokens by the server."""
+
+
+class ExpanderSettings(Group):
+    """The chat model that completes queries; without `url` the embedded engine uses its vocabulary."""
+
+    url: Url | None = None
+    """Base address of an OpenAI-compatible API, for instance http://127.0.0.1:11434/v1."""
+    model: str | None = None
+    """Name of the model; left out, the first that the server lists."""
+    api_key: SecretStr | None = None
+    """Sent as bearer token."""
+    prompt: str | None = None
+    """Id of the prompt file; left out, the newest."""
+
+
+class TextSettings(Group):
+    """How text is cut into index terms."""
+
+    user_dictionary: UserFile | None = None
+    """Words of your own, one a line, in jieba's format: word, frequency, part of speech."""
+
+
+class ApiSettings(Group):
+    """The HTTP service."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on."""
+    port: int = Field(default=8080, ge=0, le=65535)
+    """Port to listen on; 0 takes any free one."""
+    allow_anonymous: bool = False
+    """Whether others than this machine may ask without credentials."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if not (_is_loopback(self.host) or self.allow_anonymous):
+            raise ValueError(
+                f"host {self.host} can be reached from other machines and nobody has to authenticate:"
+                f" listen on 127.0.0.1, or allow it with {PREFIX}API__ALLOW_ANONYMOUS=true"
+            )
+        return self
+
+
+class Settings(BaseSettings):
+    """All of them; built by `load_settings` from every source, or in code from values alone."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="__", frozen=True, extra="forbid", hide_input_in_errors=True
+    )
+
+    engine: Literal["embedded", "elasticsearch"] = "embedded"
+    """What retrieves."""
+    data_dir: Annotated[Path, BeforeValidator(_home_expanded)] = Field(default_factory=_user_data_dir)
+    """Folder of the embedded engine's indices."""
+    elasticsearch: ElasticsearchSettings = ElasticsearchSettings()
+    reranker: RerankerSettings = RerankerSettings()
+    expander: ExpanderSettings = ExpanderSettings()
+    text: TextSettings = TextSettings()
+    api: ApiSettings = ApiSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Values come from the caller alone: `load_settings` reads the rest and notes where each came from."""
+        del settings_cls, env_settings, dotenv_settings, file_secret_settings
+        return (init_settings,)
