@@ -49,6 +49,7 @@ def search(
         For the whole search.
     engine
         embedded, or elasticsearch.
+
     """
     body = SearchBody.model_validate(
         {

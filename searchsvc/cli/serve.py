@@ -27,6 +27,7 @@ def serve(*, host: str | None = None, port: int | None = None, engine: EngineNam
         Port to listen on.
     engine
         embedded, or elasticsearch.
+
     """
     effective = settings(engine=engine, api__host=host, api__port=port)
     app = create_app(effective, prepare=_prepare)
