@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Coroutine, Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Any, TypeVar, cast
 
 from searchsvc.errors import BackendTimeout, Reason, StageError
 from searchsvc.forms import ComposedQuery
 from searchsvc.model import Deadline, Form, SearchRequest
 from searchsvc.policy import Decision
+from searchsvc.protocols import Expander, ExpandRequest
 from searchsvc.result import (
     Decided,
     Expansion,
@@ -83,16 +84,14 @@ class Account:
         self._done(stage, started, outcome)
         return outcome
 
-    def start_expansion(
-        self, work: Coroutine[Any, Any, Expansion], deadline: Deadline
-    ) -> asyncio.Task[Expansion | None]:
+    def start_expansion(self, expander: Expander, wanted: ExpandRequest) -> asyncio.Task[Expansion | None]:
         """Run the expansion beside whatever comes next; its task never raises StageError."""
-        return asyncio.create_task(self._expand(work, deadline))
+        return asyncio.create_task(self._expand(expander, wanted))
 
-    async def _expand(self, work: Coroutine[Any, Any, Expansion], deadline: Deadline) -> Expansion | None:
+    async def _expand(self, expander: Expander, wanted: ExpandRequest) -> Expansion | None:
         started = time.perf_counter()
         try:
-            expansion = await _within(work, deadline, Stage.EXPAND)
+            expansion = await _within(expander.expand(wanted), wanted.deadline, Stage.EXPAND)
         except StageError as error:
             self._degrade(Stage.EXPAND, started, error)
             return None

@@ -84,7 +84,7 @@ class Pipeline:
             terms=max(_PROPOSALS, options.terms or 0),
             prompt=options.prompt,
         )
-        return account.start_expansion(self.expanders[method].expand(wanted), wanted.deadline)
+        return account.start_expansion(self.expanders[method], wanted)
 
     def _method(self, options: ExpansionOptions) -> str | None:
         if options.method is None or options.method in self.expanders:

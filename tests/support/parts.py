@@ -1,0 +1,107 @@
+"""Small hand-written parts of a pipeline, for tests of its order, deadline and degradation."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from searchsvc.errors import StageError
+from searchsvc.model import Candidate, Deadline, Filters, Form, Ranking, ScoreKind, WeightedQuery
+from searchsvc.pipeline import Pipeline
+from searchsvc.protocols import ExpandRequest
+from searchsvc.result import Expansion, ExpansionTerm, Reranking, Retrieval, Total
+
+
+def ranking(*doc_ids: str) -> Ranking:
+    """Documents whose BM25 scores fall by one."""
+    count = len(doc_ids)
+    return Ranking(
+        candidates=tuple(
+            Candidate(doc_id=doc_id, score=float(count - place), source={"title": doc_id, "text": f"text of {doc_id}"})
+            for place, doc_id in enumerate(doc_ids)
+        )
+    )
+
+
+@dataclass
+class FixedRetriever:
+    """Answers by what the query's terms are; keeps what it was asked."""
+
+    by_terms: Callable[[set[str]], Ranking]
+    partial: str = ""
+    error: StageError | None = None
+    asked: list[WeightedQuery] = field(default_factory=list)
+    filters: list[Filters] = field(default_factory=list)
+
+    async def retrieve(
+        self, query: WeightedQuery, *, top_k: int, filters: Filters, deadline: Deadline, explain: bool = False
+    ) -> Retrieval:
+        self.asked.append(query)
+        self.filters.append(filters)
+        if self.error is not None:
+            raise self.error
+        found = self.by_terms({term.term for term in query.terms}).head(top_k)
+        return Retrieval(ranking=found, total=Total(value=len(found)), partial=self.partial)
+
+
+@dataclass
+class FixedExpander:
+    """Proposes fixed terms, after a delay, or fails."""
+
+    terms: Sequence[str] = ("extra",)
+    default_form: Form = Form.MIXTURE
+    default_weight: float = 0.5
+    delay_s: float = 0.0
+    error: Exception | None = None
+    method: str = "fixed"
+    cancelled: bool = False
+
+    async def expand(self, request: ExpandRequest) -> Expansion:
+        try:
+            await asyncio.sleep(self.delay_s)
+        except asyncio.CancelledError:
+            self.cancelled = True
+            raise
+        if self.error is not None:
+            raise self.error
+        terms = tuple(
+            ExpansionTerm(term=term, frequency=1, df=1, source=self.method, source_text=term) for term in self.terms
+        )
+        return Expansion(method=self.method, text=" ".join(self.terms), terms=terms, doc_count=10)
+
+
+@dataclass
+class FixedReranker:
+    """Scores by doc_id, 0 for others; keeps the queries that it read."""
+
+    scores: dict[str, float] = field(default_factory=dict)
+    error: StageError | None = None
+    delay_s: float = 0.0
+    queries: list[str] = field(default_factory=list)
+
+    async def rerank(
+        self, query: str, candidates: Sequence[Candidate], *, instruction: str | None, deadline: Deadline
+    ) -> Reranking:
+        self.queries.append(query)
+        await asyncio.sleep(self.delay_s)
+        if self.error is not None:
+            raise self.error
+        scores = tuple(self.scores.get(candidate.doc_id, 0.0) for candidate in candidates)
+        return Reranking(scores=scores, score_kind=ScoreKind.LOGIT, model="fixed-reranker")
+
+
+def pipeline(
+    retriever: FixedRetriever,
+    *,
+    expander: FixedExpander | None = None,
+    reranker: FixedReranker | None = None,
+) -> Pipeline:
+    """A pipeline that splits text at spaces."""
+    return Pipeline(
+        retriever=retriever,
+        analyze=str.split,
+        expanders={} if expander is None else {expander.method: expander},
+        default_method=None if expander is None else expander.method,
+        reranker=reranker,
+    )

@@ -1,0 +1,134 @@
+"""The formulas by which an expansion joins the query."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from searchsvc.forms import compose, idf, plain_query
+from searchsvc.model import Form
+from searchsvc.result import Expansion, ExpansionTerm
+
+
+def _term(term: str, frequency: float = 1, df: int = 3, **more) -> ExpansionTerm:
+    return ExpansionTerm(term=term, frequency=frequency, df=df, source="llm", source_text=term.upper(), **more)
+
+
+def _expansion(*terms: ExpansionTerm) -> Expansion:
+    return Expansion(method="llm", text="", terms=terms, doc_count=100)
+
+
+def _weights(composed) -> dict[str, float]:
+    return {each.term: each.weight for each in composed.query.terms}
+
+
+def test_plain_query_counts_repeated_terms() -> None:
+    query = plain_query("no no route", ["no", "no", "route"])
+
+    assert {each.term: each.weight for each in query.terms} == {"no": 2.0, "route": 1.0}
+
+
+def test_mixture_is_the_published_formula_times_the_length_of_the_query() -> None:
+    query = plain_query("a b", ["a", "b"])
+
+    composed = compose(query, _expansion(_term("a", 1), _term("x", 3)), form=Form.MIXTURE, weight=0.5)
+
+    assert _weights(composed) == pytest.approx({"a": 2 * (0.5 / 2 + 0.5 / 4), "b": 2 * 0.5 / 2, "x": 2 * 0.5 * 3 / 4})
+    assert not composed.fused
+
+
+_terms = st.lists(
+    st.builds(_term, st.text("abcdefgh", min_size=1, max_size=2), st.integers(1, 9), st.integers(1, 90)),
+    max_size=12,
+    unique_by=lambda term: term.term,
+)
+
+
+@given(_terms, st.floats(0, 1), st.sampled_from(Form), st.integers(1, 6))
+def test_every_form_accounts_for_every_term(terms, weight: float, form: Form, limit: int) -> None:
+    query = plain_query("a zz", ["a", "zz"])
+
+    composed = compose(query, _expansion(*terms), form=form, weight=weight, terms=limit)
+
+    assert sorted(each.term for each in composed.terms) == sorted(each.term for each in terms)
+    assert all(each.kept or each.reason for each in composed.terms)
+    assert sum(each.kept for each in composed.terms) <= limit
+    assert all(each.weight > 0 and math.isfinite(each.weight) for each in composed.query.terms)
+
+
+@given(_terms, st.floats(0.01, 0.99))
+def test_mixture_keeps_the_mass_of_the_query_and_lambda_is_its_share(terms, weight: float) -> None:
+    query = plain_query("q r s", ["q", "r", "s"])
+
+    weights = _weights(compose(query, _expansion(*terms), form=Form.MIXTURE, weight=weight))
+
+    assert math.isclose(sum(weights.values()), 3.0)
+    if terms:
+        assert math.isclose(sum(weights[term] for term in ("q", "r", "s")), 3 * (1 - weight), abs_tol=1e-9)
+
+
+def test_the_terms_with_the_largest_f_idf_are_kept() -> None:
+    rare, common, often = _term("rare", 1, df=1), _term("common", 1, df=90), _term("often", 9, df=50)
+
+    composed = compose(plain_query("q", ["q"]), _expansion(common, rare, often), form=Form.MIXTURE, weight=0.5, terms=2)
+
+    assert {each.term for each in composed.terms if each.kept} == {"rare", "often"}
+    assert [each.reason for each in composed.terms if not each.kept] == ["beyond the limit of 2"]
+
+
+def test_keywords_adds_five_new_terms_of_weight_one() -> None:
+    terms = [_term(name) for name in "abcdefgh"]
+
+    composed = compose(plain_query("a b", ["a", "b"]), _expansion(*terms), form=Form.KEYWORDS, weight=0.5)
+
+    assert _weights(composed) == dict.fromkeys("abcdefg", 1.0)
+    assert {each.reason for each in composed.terms if not each.kept} == {
+        "already in the query",
+        "beyond the limit of 5",
+    }
+
+
+def test_concat_repeats_the_query() -> None:
+    terms = [_term(name, 5) for name in "cdef"]
+
+    composed = compose(plain_query("a b", ["a", "b"]), _expansion(*terms), form=Form.CONCAT, weight=0.5)
+
+    assert _weights(composed)["a"] == pytest.approx(20 / 2 / 5)
+    assert _weights(composed)["c"] == 5
+
+
+@pytest.mark.parametrize("form", [Form.RRF, Form.ZSCORE])
+def test_a_second_list_holds_the_expansion_alone(form: Form) -> None:
+    composed = compose(plain_query("a", ["a"]), _expansion(_term("x", 1), _term("y", 3)), form=form, weight=0.5)
+
+    assert composed.fused
+    assert _weights(composed) == {"x": 0.25, "y": 0.75}
+
+
+def test_an_expansion_without_usable_terms_leaves_the_query() -> None:
+    refused = _term("x", kept=False, reason="not in the index")
+    query = plain_query("a", ["a"])
+
+    for form in Form:
+        assert compose(query, _expansion(refused), form=form, weight=0.5).query == query
+
+
+def test_the_expanded_query_shows_what_was_added() -> None:
+    composed = compose(
+        plain_query("net down", ["net", "down"]),
+        _expansion(_term("net", 4), _term("dns")),
+        form=Form.MIXTURE,
+        weight=0.5,
+    )
+
+    assert composed.expanded_query == "net down dns"
+
+
+@given(st.integers(0, 1000), st.integers(0, 1000))
+def test_idf_falls_with_document_frequency(one: int, other: int) -> None:
+    low, high = sorted((one, other))
+
+    assert idf(low, 1000) >= idf(high, 1000) > 0

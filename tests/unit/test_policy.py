@@ -1,0 +1,55 @@
+"""What `auto` expands, on the kinds of queries that people type."""
+
+from __future__ import annotations
+
+import pytest
+
+from searchsvc.policy import decide
+
+
+@pytest.mark.parametrize(
+    ("query", "reason"),
+    [
+        ('"exact phrase" docker', "quoted phrase"),
+        ("“连接被拒绝”", "quoted phrase"),
+        ("「空指针」", "quoted phrase"),
+        ("ModuleNotFoundError", "identifier"),
+        ("java.lang.NullPointerException", "identifier"),
+        ("0x80070005", "identifier"),
+        ("ORA-00942", "identifier"),
+        ("innodb_buffer_pool_size", "identifier"),
+        ("std::vector", "identifier"),
+        ("/etc/resolv.conf", "path"),
+        ("C:\\Windows\\System32", "path"),
+        ("https://example.org/a", "path"),
+        ("~/.ssh/config", "path"),
+        ("open('a.csv')", "code"),
+        ("if (a == b) {", "code"),
+        ("SELECT * FROM users", "code"),
+        ("import numpy", "code"),
+        ("$ git push", "code"),
+    ],
+)
+def test_exact_text_is_left_as_it_is(query: str, reason: str) -> None:
+    decision = decide(query)
+
+    assert (decision.expand, decision.reason) == (False, reason)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "python 导入失败",
+        "java null指针异常处理",
+        "linux网络不通",
+        "docker",
+        "why is my computer slow",
+        "cannot open /etc/resolv.conf after reboot",
+        "what does ModuleNotFoundError mean",
+        "it's broken, don't know why",
+        "how to import a csv file",
+        "网页打不开",
+    ],
+)
+def test_words_are_expanded(query: str) -> None:
+    assert decide(query).expand
