@@ -1,0 +1,104 @@
+"""Makes, fills and publishes the indices of the embedded engine."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterable
+
+from searchsvc.documents import Document
+from searchsvc.embedded.loading import load_documents
+from searchsvc.embedded.store import DataFolder, is_physical, name_of
+from searchsvc.embedded.worker import Worker
+from searchsvc.errors import BackendUnavailable, UnknownIndex
+from searchsvc.protocols import IndexStatus, LoadReport
+from searchsvc.text import Analyzer
+
+
+class EmbeddedAdmin:
+    """IndexAdmin over a data folder; raises ConfigurationError where the folder cannot be used."""
+
+    def __init__(self, folder: DataFolder, analyzer: Analyzer, worker: Worker) -> None:
+        self._folder = folder
+        self._analyzer = analyzer
+        self._worker = worker
+
+    async def create(self, name: str) -> str:
+        return await self._worker.run(self._folder.create, name, self._analyzer.fingerprint)
+
+    async def load(self, name: str, documents: Iterable[Document], *, progress: Callable[[int], None]) -> LoadReport:
+        """`documents` is read in a thread; `progress` is called in the event loop.
+
+        A search sees all of a load or, before it has ended, nothing of it. Raises Overloaded while another load runs.
+        """
+        loop = asyncio.get_running_loop()
+        stopped = threading.Event()
+
+        def report(done: int) -> None:
+            if stopped.is_set():
+                raise BackendUnavailable("the load was stopped.", hint="Run it again: nothing is lost.")
+            loop.call_soon_threadsafe(progress, done)
+
+        try:
+            return await self._worker.run(self._load, name, documents, report)
+        except asyncio.CancelledError:
+            stopped.set()
+            raise
+
+    async def swap(self, name: str, *, physical: str | None = None) -> str:
+        return await self._worker.run(self._swap, name, physical)
+
+    async def status(self) -> tuple[IndexStatus, ...]:
+        return await self._worker.run(self._status)
+
+    def _load(self, name: str, documents: Iterable[Document], report: Callable[[int], None]) -> LoadReport:
+        with self._folder.writing():
+            physical = self._target(name)
+            loaded = load_documents(self._folder, physical, documents, analyzer=self._analyzer, report=report)
+            if name_of(physical) not in self._folder.aliases():
+                self._folder.publish(name_of(physical), physical)
+        return LoadReport(
+            index=physical,
+            loaded=loaded.documents,
+            duplicates=loaded.duplicates,
+            live=self._folder.aliases()[name_of(physical)] == physical,
+        )
+
+    def _target(self, name: str) -> str:
+        if is_physical(name):
+            return name
+        unpublished = self._folder.newer_than_live(name)
+        if unpublished:
+            return unpublished[-1]
+        live = self._folder.aliases().get(name)
+        return live if live is not None else self._folder.create(name, self._analyzer.fingerprint)
+
+    def _swap(self, name: str, physical: str | None) -> str:
+        if physical is None:
+            complete = [each for each in self._folder.newer_than_live(name) if self._folder.meta(each).complete]
+            if not complete:
+                raise UnknownIndex(
+                    f"there is no complete index for {name!r} newer than the published one.",
+                    hint=f"Make one: `searchsvc index create {name}`, then `load`. To go back, name the older index.",
+                )
+            physical = complete[-1]
+        elif not is_physical(physical) or name_of(physical) != name or not self._folder.meta(physical).complete:
+            raise UnknownIndex(
+                f"{physical!r} is no complete index of {name!r}.", hint="`searchsvc index status` lists all."
+            )
+        self._folder.publish(name, physical)
+        return physical
+
+    def _status(self) -> tuple[IndexStatus, ...]:
+        published = {physical: name for name, physical in self._folder.aliases().items()}
+        return tuple(self._status_of(physical, published.get(physical)) for physical in self._folder.physical())
+
+    def _status_of(self, physical: str, alias: str | None) -> IndexStatus:
+        meta = self._folder.meta(physical)
+        return IndexStatus(
+            index=physical,
+            alias=alias,
+            documents=meta.documents,
+            bytes=self._folder.bytes(physical),
+            complete=meta.complete,
+        )

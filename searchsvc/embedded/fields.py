@@ -1,0 +1,117 @@
+"""The tantivy index: its fields, and how a document becomes one of tantivy's and back.
+
+The one place that knows what is in a field. BM25 is tantivy's own, k1 1.2 and b 0.75, over one field: the title's
+terms, then the text's, as the other engine indexes them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import tantivy
+
+from searchsvc.documents import Document
+from searchsvc.embedded.errors import index_errors
+from searchsvc.embedded.filters import milliseconds
+from searchsvc.text import Analyzer
+from searchsvc.text.stopwords import is_stop_word
+
+_WORD = re.compile(r"[\u3400-\u9fff]{2,8}|[a-z\u00df-\u00f6\u00f8-\u00ff]{3,21}")
+"""A word that may be a neighbour of another one: Chinese of 2 to 8 characters or Latin of 3 to 21 letters."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenTantivy:
+    """An index at one commit: later commits are not seen."""
+
+    schema: tantivy.Schema
+    searcher: tantivy.Searcher
+
+
+def create_tantivy(folder: Path, index: str) -> tantivy.Index:
+    """The index in `folder`, made if there is none. Raises StageError; `index` is its name."""
+    with index_errors("opened", index):
+        return _registered(tantivy.Index(_schema(), path=str(folder)))
+
+
+def open_tantivy(folder: Path, index: str) -> OpenTantivy:
+    """The last commit of the index in `folder`. Raises StageError."""
+    with index_errors("opened", index):
+        opened = _registered(tantivy.Index.open(str(folder)))
+        opened.config_reader(reload_policy="manual")  # a snapshot; and no thread that watches the folder
+        return OpenTantivy(opened.schema, opened.searcher())
+
+
+def as_tantivy(document: Document, analyzer: Analyzer) -> tantivy.Document:
+    """What is indexed and stored of `document`."""
+    made = tantivy.Document()
+    made.add_text("doc_id", document.doc_id)
+    words = [*analyzer.words(document.title), *analyzer.words(document.text)]
+    made.add_text("tokens", " ".join(word.term for word in words))
+    made.add_text("words", " ".join(sorted(set(_word_pairs((word.term, word.surface) for word in words)))))
+    for name, values in (("lang", [document.lang]), ("url", [document.url]), ("tags", document.tags)):
+        for value in values:
+            if value is not None:
+                made.add_text(name, value)
+    if document.updated_at is not None:
+        made.add_integer("updated_at", milliseconds(datetime.fromisoformat(document.updated_at)))
+    made.add_bytes("source", json.dumps(document.source(), ensure_ascii=False).encode())
+    return made
+
+
+def doc_id_of(stored: tantivy.Document) -> str:
+    """The id of a stored document."""
+    return str(stored["doc_id"][0])
+
+
+def source_of(stored: tantivy.Document) -> dict[str, Any]:
+    """The document as it was loaded, without its id."""
+    source: dict[str, Any] = json.loads(stored["source"][0])
+    return source
+
+
+def word_surfaces(opened: OpenTantivy) -> dict[str, str]:
+    """Every term that may be a neighbour, and the word that it is most often made from."""
+    surfaces: dict[str, str] = {}
+    for pair, _ in opened.searcher.terms_with_prefix("words", ""):  # most frequent first
+        term, surface = pair.split("/")
+        surfaces.setdefault(term, surface)
+    return surfaces
+
+
+def document_counts(opened: OpenTantivy) -> dict[str, int]:
+    """In how many documents each term of the index is."""
+    return dict(opened.searcher.terms_with_prefix("tokens", ""))
+
+
+def is_word(term: str, surface: str) -> bool:
+    """Whether a term may have neighbours and be one."""
+    return _WORD.fullmatch(surface.lower()) is not None and "/" not in term and not is_stop_word(term)
+
+
+def _schema() -> tantivy.Schema:
+    builder = tantivy.SchemaBuilder()
+    builder.add_text_field("doc_id", stored=True, tokenizer_name="raw", index_option="basic")
+    builder.add_text_field("tokens", tokenizer_name="terms", index_option="freq")
+    builder.add_text_field("words", tokenizer_name="terms", index_option="basic")
+    for name in ("lang", "tags", "url"):
+        builder.add_text_field(name, tokenizer_name="raw", index_option="basic")
+    builder.add_integer_field("updated_at", indexed=True)
+    builder.add_bytes_field("source", stored=True)
+    return builder.build()
+
+
+def _registered(index: tantivy.Index) -> tantivy.Index:
+    whitespace = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.whitespace()).build()
+    index.register_tokenizer("terms", whitespace)
+    return index
+
+
+def _word_pairs(words: Iterable[tuple[str, str]]) -> Iterator[str]:
+    return (f"{term}/{surface.lower()}" for term, surface in words if is_word(term, surface))
