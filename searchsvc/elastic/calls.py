@@ -1,0 +1,90 @@
+"""One search call inside a deadline: at most two attempts, and the only place that makes a second one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import orjson
+from elasticsearch import AsyncElasticsearch
+
+from searchsvc.elastic import hits
+from searchsvc.elastic.errors import translated
+from searchsvc.errors import BackendTimeout, BackendUnavailable, Overloaded
+from searchsvc.model import Deadline
+
+FIRST_SHARE = 0.5
+"""How much of the time that is left the first attempt may take: a node that hangs takes all that it is given."""
+
+SERVER_SHARE = 0.8
+"""How much of an attempt the server may search before it answers with what it has."""
+
+_STEP_S = 0.02
+"""Timeouts are multiples of this, so that few clients differing by timeout are made: making one costs 0.1 ms."""
+
+_HEADERS = {"accept": "application/json", "content-type": "application/json"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchReply:
+    """What Elasticsearch said."""
+
+    body: Any
+    """Its JSON, for `hits` to read."""
+    partial: str
+    """Not empty: a part of the index is missing, and why."""
+    attempts: int
+
+
+class Searches:
+    """Runs searches through one client."""
+
+    def __init__(self, client: AsyncElasticsearch) -> None:
+        self._client = client
+        self._limited_to = lru_cache(maxsize=256)(self._client_limited_to)
+
+    async def search(
+        self, index: str, body: Mapping[str, Any], *, deadline: Deadline, preference: str = "", named: bool = False
+    ) -> SearchReply:
+        """The answer of one of two attempts.
+
+        The second is made where there was no answer or a partial one, and time is left. It leaves `preference` out:
+        that pins a query to one copy of a shard, and that copy may be on the node that does not answer.
+        `named` asks for the score of every named clause.
+        Raises BackendTimeout, BackendUnavailable, BackendRejected, Overloaded, UnknownIndex.
+        """
+        content = orjson.dumps(body)
+        parameters = {"include_named_queries_score": "true"} if named else {}
+        pinned = {**parameters, "preference": preference} if preference else parameters
+        try:
+            first = await self._attempt(index, content, pinned, deadline.share(FIRST_SHARE), 1)
+        except (BackendTimeout, BackendUnavailable):
+            return await self._attempt(index, content, parameters, deadline, 2)
+        if not first.partial or hits.overloaded(first.body):
+            return first
+        try:
+            return await self._attempt(index, content, parameters, deadline, 2)
+        except (BackendTimeout, BackendUnavailable, Overloaded):
+            return first
+
+    async def _attempt(
+        self, index: str, content: bytes, parameters: Mapping[str, str], deadline: Deadline, attempt: int
+    ) -> SearchReply:
+        steps = int(deadline.left_s() / _STEP_S)
+        if steps < 1:
+            raise BackendTimeout(f"While searching {index}: no time is left for a call.")
+        server_ms = max(1, int(steps * _STEP_S * SERVER_SHARE * 1000))
+        path = f"/{quote(index, safe='')}/_search?{urlencode({'timeout': f'{server_ms}ms', **parameters})}"
+        with translated(f"searching {index}"):
+            async with asyncio.timeout(deadline.left_s()):
+                response = await self._limited_to(steps).perform_request(
+                    "POST", path, headers=_HEADERS, body=content, endpoint_id="search", path_parts={"index": index}
+                )
+        return SearchReply(body=response.body, partial=hits.missing_part(response.body), attempts=attempt)
+
+    def _client_limited_to(self, steps: int) -> AsyncElasticsearch:
+        return self._client.options(request_timeout=steps * _STEP_S)

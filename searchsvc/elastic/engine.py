@@ -1,0 +1,129 @@
+"""The engine that stands on Elasticsearch."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from weakref import WeakValueDictionary
+
+from elasticsearch import AsyncElasticsearch
+
+from searchsvc.elastic import hits
+from searchsvc.elastic.calls import Searches
+from searchsvc.elastic.errors import translated
+from searchsvc.elastic.hits import PhysicalIndex
+from searchsvc.elastic.indices import ALL_INDICES, ElasticIndices, check_analyzer, is_index_name
+from searchsvc.elastic.retriever import ElasticRetriever
+from searchsvc.elastic.statistics import ElasticStatistics
+from searchsvc.errors import BackendRejected, BackendTimeout, BackendUnavailable, Overloaded, UnknownIndex
+from searchsvc.protocols import OpenIndex
+from searchsvc.text import Analyzer
+
+_FRESH_S = 1.0
+"""How long a look at an alias holds."""
+
+_FIRST_LOOK_TIMEOUT_S = 1.0
+_NEXT_LOOK_TIMEOUT_S = 0.5
+
+
+@dataclass(slots=True)
+class _Look:
+    """An open index, and when it was last seen behind its alias (monotonic seconds)."""
+
+    index: OpenIndex
+    seen_at: float
+
+    def is_fresh(self) -> bool:
+        return time.monotonic() - self.seen_at < _FRESH_S
+
+
+class ElasticEngine:
+    """Engine on one cluster; owns the client."""
+
+    def __init__(self, client: AsyncElasticsearch, analyzer: Analyzer) -> None:
+        self._client = client
+        self._analyzer = analyzer
+        self._searches = Searches(client)
+        self._admin = ElasticIndices(client, analyzer)
+        self._looks: dict[str, _Look] = {}
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    @property
+    def name(self) -> str:
+        """`elasticsearch`."""
+        return "elasticsearch"
+
+    @property
+    def admin(self) -> ElasticIndices:
+        """What makes and fills its indices."""
+        return self._admin
+
+    async def names(self) -> tuple[str, ...]:
+        """The published names. Raises StageError."""
+        with translated("listing the published indices"):
+            reply = await self._client.options(max_retries=1).indices.get_alias(index=ALL_INDICES)
+        return hits.published_names(reply.body)
+
+    async def open(self, name: str) -> OpenIndex:
+        """The index published under `name`; the same object as long as that is the same index.
+
+        Asks Elasticsearch once a second at most. If that look fails, an index that is open stays open for another
+        second: the search itself will tell. Raises UnknownIndex, StageError.
+        """
+        look = self._looks.get(name)
+        if look is not None and look.is_fresh():
+            return look.index
+        lock = self._locks.setdefault(name, asyncio.Lock())
+        async with lock:
+            look = self._looks.get(name)
+            if look is None or not look.is_fresh():
+                look = self._looks[name] = await self._look(name, look)
+            return look.index
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+
+    async def _look(self, name: str, known: _Look | None) -> _Look:
+        seen_at = time.monotonic()
+        try:
+            published = await self._published(name, _FIRST_LOOK_TIMEOUT_S if known is None else _NEXT_LOOK_TIMEOUT_S)
+        except UnknownIndex:
+            self._looks.pop(name, None)
+            raise
+        except (BackendTimeout, BackendUnavailable, Overloaded):
+            if known is None:
+                raise
+            return _Look(known.index, time.monotonic())
+        if known is not None and known.index.physical == published.index:
+            return _Look(known.index, seen_at)
+        check_analyzer(published, self._analyzer)
+        opened = OpenIndex(
+            physical=published.index,
+            retriever=ElasticRetriever(self._searches, published.index),
+            statistics=ElasticStatistics(self._searches, published.index),
+        )
+        return _Look(opened, seen_at)
+
+    async def _published(self, name: str, timeout_s: float) -> PhysicalIndex:
+        """What `name` points to."""
+        unknown = UnknownIndex(f"There is no index {name!r}.", hint="Make it with `searchsvc index load`.")
+        if not is_index_name(name):
+            raise unknown
+        client = self._client.options(request_timeout=timeout_s, max_retries=1)
+        try:
+            with translated(f"opening {name}"):
+                reply = await client.indices.get_mapping(index=name)
+        except UnknownIndex as error:
+            raise unknown from error
+        metas = hits.mapping_metas(reply.body)
+        if name in metas:
+            raise unknown  # an index itself, not a name that was published
+        found = [PhysicalIndex(index=index, published=True, meta=meta) for index, meta in metas.items()]
+        if len(found) != 1 or found[0].name != name or found[0].meta.get("product") != "searchsvc":
+            raise BackendRejected(
+                f"Behind {name!r} stands {', '.join(metas) or 'nothing'}, which is not one index made by this service.",
+                hint="Make it with `searchsvc index create` and `load`.",
+            )
+        return found[0]

@@ -1,0 +1,114 @@
+"""Elasticsearch's errors in our words: the only place that catches exceptions of the client.
+
+A retry is decided by the class that comes out: BackendTimeout and BackendUnavailable may be tried again on another
+host, the others never.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import elastic_transport
+import elasticsearch
+
+from searchsvc.errors import (
+    BackendRejected,
+    BackendTimeout,
+    BackendUnavailable,
+    Overloaded,
+    SearchError,
+    UnknownIndex,
+)
+
+OVERLOAD_TYPES = frozenset({"es_rejected_execution_exception", "circuit_breaking_exception"})
+"""Error types that a retry at once makes worse."""
+
+DISK_FULL_TYPE = "cluster_block_exception"
+"""With status 429: the flood stage of the disk watermark; waiting does not help."""
+
+DISK_FULL_HINT = "The disk of a node is full: free space, then load again."
+NOT_ELASTICSEARCH_HINT = "Check the address: a proxy or another server may answer there."
+
+_MAX_REASON_CHARACTERS = 400
+_CREDENTIALS_HINT = "Check the credentials, or grant the privilege that the text names."
+_HINTS = {
+    401: _CREDENTIALS_HINT,
+    403: _CREDENTIALS_HINT,
+    413: "Something on the way takes smaller requests only: raise its limit above 10 MB.",
+}
+_BY_STATUS: Mapping[int, type[SearchError]] = {
+    408: BackendTimeout,
+    429: Overloaded,
+    502: BackendUnavailable,
+    503: BackendUnavailable,
+    504: BackendTimeout,
+}
+"""All others are BackendRejected."""
+
+
+@contextmanager
+def translated(doing: str) -> Iterator[None]:
+    """Raise every exception of the client as a SearchError that tells what was being done ("searching documents").
+
+    TimeoutError too, that of an `asyncio.timeout` inside.
+
+    Raises UnknownIndex, BackendTimeout, BackendUnavailable, BackendRejected, Overloaded.
+    """
+    try:
+        yield
+    except elasticsearch.UnsupportedProductError as error:
+        raise BackendRejected(
+            f"While {doing}: the server that answers is not Elasticsearch.", hint=NOT_ELASTICSEARCH_HINT
+        ) from error
+    except elastic_transport.ApiError as error:
+        raise from_status(doing, error.meta.status, error.body) from error
+    except (elastic_transport.ConnectionTimeout, TimeoutError) as error:
+        raise BackendTimeout(f"While {doing}: Elasticsearch did not answer in time.") from error
+    except elastic_transport.TlsError as error:
+        raise BackendRejected(
+            f"While {doing}: no trusted connection to Elasticsearch: {error.message}.",
+            hint="Check the scheme of the address and SEARCHSVC_ELASTICSEARCH__CA_CERTS.",
+        ) from error
+    except elastic_transport.SerializationError as error:
+        raise BackendUnavailable(f"While {doing}: Elasticsearch's answer broke off or is no JSON.") from error
+    except elastic_transport.TransportError as error:
+        raise BackendUnavailable(f"While {doing}: no connection to Elasticsearch: {error.message}.") from error
+
+
+def from_status(doing: str, status: int, body: Any) -> SearchError:
+    """What an answer with that status means; `body` is its JSON, or the text of something that is not Elasticsearch."""
+    error = body.get("error") if isinstance(body, Mapping) else None
+    types, reason = frozenset(_values(error, "type")), _reason(error)
+    if "task_cancelled_exception" in types:
+        return Overloaded(f"While {doing}: an operator cancelled the task.")
+    said = f"While {doing}: Elasticsearch answered {status}" + (f" ({reason})." if reason else ".")
+    if status == 404 and "index_not_found_exception" in types:
+        return UnknownIndex(said)
+    if status == 429 and DISK_FULL_TYPE in types:
+        return BackendRejected(said, hint=DISK_FULL_HINT)
+    return _BY_STATUS.get(status, BackendRejected)(said, hint=_HINTS.get(status, ""))
+
+
+def _values(error: Any, key: str) -> Iterator[str]:
+    """Every value of `key` in an error and the errors inside it, outermost first."""
+    if isinstance(error, Mapping):
+        value = error.get(key)
+        if isinstance(value, str) and value:
+            yield value
+        for inner in ("root_cause", "failed_shards", "caused_by"):
+            yield from _values(error.get(inner), key)
+        if isinstance(error.get("reason"), Mapping):
+            yield from _values(error["reason"], key)
+    elif isinstance(error, list):
+        for item in error:
+            yield from _values(item, key)
+
+
+def _reason(error: Any) -> str:
+    """The innermost reason, shortened."""
+    if isinstance(error, str):
+        return error[:_MAX_REASON_CHARACTERS]
+    reasons = list(_values(error, "reason"))
+    return reasons[-1][:_MAX_REASON_CHARACTERS] if reasons else ""

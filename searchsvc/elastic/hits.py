@@ -1,0 +1,194 @@
+"""The only reader of Elasticsearch's JSON: pure functions from answers to our values.
+
+HTTP 200 is not success: an answer may cover a part of the index only, and `missing_part` says so.
+Every function raises BackendRejected if the answer has another shape.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from searchsvc.elastic.errors import DISK_FULL_TYPE, NOT_ELASTICSEARCH_HINT, OVERLOAD_TYPES
+from searchsvc.errors import BackendRejected
+from searchsvc.model import Candidate, Ranking, ScoreKind
+from searchsvc.protocols import IndexStatus, TermCounts
+from searchsvc.result import Total
+
+PHYSICAL_NAME = re.compile(r"(?P<name>.+)-v\d+-\d{14}")
+"""A physical index of this service: name, mapping version, time of its making."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhysicalIndex:
+    """One index as the cluster describes it."""
+
+    index: str
+    published: bool
+    """Its alias points to it."""
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    """The `_meta` of its mapping."""
+
+    @property
+    def name(self) -> str:
+        """The name under which it is, or would be, published."""
+        match = PHYSICAL_NAME.fullmatch(self.index)
+        return "" if match is None else match["name"]
+
+    @property
+    def complete(self) -> bool:
+        """The last load into it ended."""
+        return bool(self.meta.get("complete"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailedItem:
+    """A document that a bulk request did not store."""
+
+    doc_id: str
+    type: str
+    reason: str
+    retry: bool
+    """Overload, or a shard that is away: the same item may pass later."""
+
+
+def ranking(reply: Any) -> Ranking:
+    """The candidates, best first."""
+    with _shape("a search"):
+        return Ranking(candidates=tuple(map(_candidate, reply["hits"]["hits"])), score_kind=ScoreKind.BM25)
+
+
+def total(reply: Any) -> Total:
+    """How many documents match."""
+    with _shape("a search"):
+        counted = reply["hits"]["total"]
+        return Total(value=counted["value"], relation=counted["relation"])
+
+
+def missing_part(reply: Any) -> str:
+    """Why this answer covers a part of the index only, as a sentence; empty if it covers all of it."""
+    with _shape("a search"):
+        shards = reply["_shards"]
+        if shards["failed"]:
+            reasons = sorted({str(failure["reason"].get("type")) for failure in shards.get("failures", ())})
+            why = f" ({', '.join(reasons)})" if reasons else ""
+            return f"{shards['failed']} of {shards['total']} shards did not answer{why}."
+        return "Elasticsearch ran out of time before it had searched the whole index." if reply["timed_out"] else ""
+
+
+def overloaded(reply: Any) -> bool:
+    """Whether shards are missing because they are busy: then a retry makes it worse."""
+    with _shape("a search"):
+        failures = reply["_shards"].get("failures", ())
+        return any(failure["reason"].get("type") in OVERLOAD_TYPES for failure in failures)
+
+
+def took_ms(reply: Any) -> float:
+    """Milliseconds that Elasticsearch worked on it, by its own clock."""
+    with _shape("a search"):
+        return float(reply["took"])
+
+
+def term_counts(reply: Any, terms: Sequence[str]) -> TermCounts:
+    """Document frequencies of the terms that were asked for, in the order of the request."""
+    with _shape("a count of terms"):
+        buckets = reply["aggregations"]["df"]["buckets"] if terms else ()
+        df = {term: int(bucket["doc_count"]) for term, bucket in zip(terms, buckets, strict=True)}
+        return TermCounts(doc_count=reply["hits"]["total"]["value"], df=df)
+
+
+def failed_items(reply: Any) -> list[FailedItem]:
+    """The documents of a bulk request that were not stored; most often none."""
+    with _shape("a bulk request"):
+        if not reply["errors"]:
+            return []
+        return [_failed(item["index"]) for item in reply["items"] if "error" in item["index"]]
+
+
+def physical_indices(reply: Any) -> list[PhysicalIndex]:
+    """The indices of this service in an answer of `GET /PATTERN`, in the order of their names."""
+    with _shape("a list of indices"):
+        described = [
+            PhysicalIndex(
+                index=index,
+                published=(match["name"] in entry["aliases"]),
+                meta=entry["mappings"].get("_meta", {}),
+            )
+            for index, entry in reply.items()
+            if (match := PHYSICAL_NAME.fullmatch(index)) is not None
+        ]
+    return sorted((each for each in described if each.meta.get("product") == "searchsvc"), key=lambda each: each.index)
+
+
+def mapping_metas(reply: Any) -> dict[str, Mapping[str, Any]]:
+    """`_meta` by physical index, in an answer of `GET /NAME/_mapping`."""
+    with _shape("a mapping"):
+        return {index: entry["mappings"].get("_meta", {}) for index, entry in reply.items()}
+
+
+def published_names(reply: Any) -> tuple[str, ...]:
+    """The names that point to an index of this service, in an answer of `GET /PATTERN/_alias`."""
+    with _shape("a list of aliases"):
+        matches = ((PHYSICAL_NAME.fullmatch(index), entry["aliases"]) for index, entry in reply.items())
+        return tuple(sorted({match["name"] for match, aliases in matches if match and match["name"] in aliases}))
+
+
+def index_status(index: PhysicalIndex, reply: Any) -> IndexStatus:
+    """`index` with the numbers of an answer of `GET /PATTERN/_stats`; 0 where a shard gives none."""
+    with _shape("index statistics"):
+        primaries = reply["indices"].get(index.index, {}).get("primaries", {})
+        return IndexStatus(
+            index=index.index,
+            alias=index.name if index.published else None,
+            documents=primaries.get("docs", {}).get("count", 0),
+            bytes=primaries.get("store", {}).get("size_in_bytes", 0),
+            complete=index.complete,
+        )
+
+
+def count(reply: Any) -> int:
+    """The number in an answer of `GET /NAME/_count`."""
+    with _shape("a count"):
+        return int(reply["count"])
+
+
+def shards_started(reply: Any) -> bool:
+    """Whether a new index has a shard that can be written to."""
+    with _shape("the making of an index"):
+        return bool(reply["shards_acknowledged"])
+
+
+def _candidate(hit: dict[str, Any]) -> Candidate:
+    """Takes the hit's source over instead of copying it: nobody else holds it."""
+    source = hit.get("_source") or {}
+    extra = source.pop("source", None)
+    if extra:
+        source.update(extra)
+    named = hit.get("matched_queries")
+    return Candidate(doc_id=hit["_id"], score=hit["_score"], source=source, contributions=named or {})
+
+
+def _failed(item: Mapping[str, Any]) -> FailedItem:
+    error = item["error"]
+    kind = str(error.get("type", ""))
+    overload = item["status"] == 429 and kind != DISK_FULL_TYPE
+    return FailedItem(
+        doc_id=item["_id"],
+        type=kind,
+        reason=str(error.get("reason", ""))[:300],
+        retry=overload or item["status"] == 503,
+    )
+
+
+@contextmanager
+def _shape(what: str) -> Iterator[None]:
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise BackendRejected(
+            f"The answer to {what} is not Elasticsearch's: {type(error).__name__} {error}.",
+            hint=NOT_ELASTICSEARCH_HINT,
+        ) from error

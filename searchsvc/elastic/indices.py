@@ -1,0 +1,213 @@
+"""Makes, fills and publishes indices of Elasticsearch."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+
+from elasticsearch import AsyncElasticsearch
+
+from searchsvc import __version__
+from searchsvc.documents import Document
+from searchsvc.elastic import hits
+from searchsvc.elastic.bulk import BACKOFF_S, BulkWriter, chunks
+from searchsvc.elastic.client import METADATA_TIMEOUT_S
+from searchsvc.elastic.errors import translated
+from searchsvc.elastic.hits import PHYSICAL_NAME, PhysicalIndex
+from searchsvc.elastic.query import alias_body, document_lines, index_body, meta_body, refresh_body
+from searchsvc.errors import BackendRejected, BackendUnavailable, ConfigurationError, StageError, UnknownIndex
+from searchsvc.protocols import IndexStatus, LoadReport
+from searchsvc.text import Analyzer
+
+ALL_INDICES = "*-v*-*"
+"""What the names of our physical indices look like; hits.PHYSICAL_NAME decides."""
+
+_INDEX_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,199}")
+_MERGE_TIMEOUT_S = 3600.0
+
+
+class ElasticIndices:
+    """IndexAdmin. An index is unpublished if it is newer than the live one of its name."""
+
+    def __init__(
+        self, client: AsyncElasticsearch, analyzer: Analyzer, *, backoff_s: Sequence[float] = BACKOFF_S
+    ) -> None:
+        """`backoff_s`: the pauses between attempts at a chunk of a load."""
+        self._client = client.options(max_retries=1, request_timeout=METADATA_TIMEOUT_S)
+        self._analyzer = analyzer
+        self._backoff_s = backoff_s
+
+    async def create(self, name: str) -> str:
+        """A new, empty, unpublished index for `name`.
+
+        Raises ConfigurationError for a name that cannot be one, StageError.
+        """
+        if not is_index_name(name):
+            raise ConfigurationError(
+                f"{name!r} cannot name an index.", hint="Use lower-case letters, digits, '-', '_' and '.'."
+            )
+        made_at = datetime.now(UTC)
+        meta = {"analyzer": self._analyzer.fingerprint, "version": __version__, "complete": False}
+        with translated(f"making an index for {name}"):
+            while await self._client.indices.exists(index=(physical := f"{name}-v1-{made_at:%Y%m%d%H%M%S}")):
+                made_at += timedelta(seconds=1)
+            reply = await self._client.indices.create(index=physical, body=index_body(meta))
+        if not hits.shards_started(reply.body):
+            raise BackendUnavailable(
+                f"{physical} was made, but no node holds it yet.", hint="Look at the disks and the health of the nodes."
+            )
+        return physical
+
+    async def load(self, name: str, documents: Iterable[Document], *, progress: Callable[[int], None]) -> LoadReport:
+        """Add or replace documents.
+
+        An index that nobody searches is not refreshed while it fills, and merged to one segment at the end.
+        Raises StageError, which says how many documents were stored; UnknownIndex for a physical index that is not
+        there. A rerun is safe.
+        """
+        target = await self._target(name)
+        if not target.published:
+            await self._set_filling(target, filling=True)
+        await self._mark(target, complete=False)
+        loaded, read = await self._write(target, documents, progress)
+        if not target.published:
+            await self._set_filling(target, filling=False)
+        await self._finish(target, loaded)
+        first = not any(index.published for index in await self._indices_of(target.name))
+        if first:
+            await self._publish(target, ())
+        return LoadReport(index=target.index, loaded=loaded, duplicates=read - loaded, live=first or target.published)
+
+    async def swap(self, name: str, *, physical: str | None = None) -> str:
+        """Publish `physical`, or the newest complete unpublished index.
+
+        Raises UnknownIndex if there is none, BackendRejected if its words were cut otherwise than queries are now.
+        """
+        indices = await self._indices_of(name)
+        if physical is not None:
+            chosen = next((index for index in indices if index.index == physical), None)
+        else:
+            chosen = next((index for index in reversed(_unpublished(indices)) if index.complete), None)
+        if chosen is None:
+            wanted = f"no index {physical!r}" if physical else "no complete unpublished index"
+            raise UnknownIndex(f"There is {wanted} for {name!r}.", hint="See `searchsvc index status`.")
+        check_analyzer(chosen, self._analyzer)
+        await self._publish(chosen, [index.index for index in indices if index.published and index != chosen])
+        return chosen.index
+
+    async def status(self) -> tuple[IndexStatus, ...]:
+        """Every index of this service that these credentials may see."""
+        with translated("listing indices"):
+            described = await self._client.indices.get(index=ALL_INDICES, features=["aliases", "mappings"])
+            numbers = await self._client.indices.stats(index=ALL_INDICES, metric=["docs", "store"])
+        return tuple(hits.index_status(index, numbers.body) for index in hits.physical_indices(described.body))
+
+    async def _indices_of(self, name: str) -> list[PhysicalIndex]:
+        """The physical indices of `name`, oldest first."""
+        if not is_index_name(name):
+            return []
+        with translated(f"listing the indices of {name}"):
+            reply = await self._client.indices.get(index=f"{name}-v*-*", features=["aliases", "mappings"])
+        return [index for index in hits.physical_indices(reply.body) if index.name == name]
+
+    async def _target(self, name: str) -> PhysicalIndex:
+        """The index that a load of `name` fills."""
+        match = PHYSICAL_NAME.fullmatch(name)
+        indices = await self._indices_of(match["name"] if match else name)
+        if match:
+            target = next((index for index in indices if index.index == name), None)
+            if target is None:
+                raise UnknownIndex(f"There is no index {name!r}.", hint="See `searchsvc index status`.")
+        elif unpublished := _unpublished(indices):
+            target = unpublished[-1]
+        elif indices:
+            target = next(index for index in indices if index.published)
+        else:
+            made = await self.create(name)
+            target = next(index for index in await self._indices_of(name) if index.index == made)
+        check_analyzer(target, self._analyzer)
+        return target
+
+    async def _write(
+        self, target: PhysicalIndex, documents: Iterable[Document], progress: Callable[[int], None]
+    ) -> tuple[int, int]:
+        """How many documents were stored, and how many were read: the others were replaced by later ones."""
+        writer = BulkWriter(self._client, target.index, backoff_s=self._backoff_s)
+        stored: set[str] = set()
+        read = 0
+        waiting = chunks(documents, self._encode)
+        # in a thread: reading and cutting words block for long, and searches may run on this loop
+        while (chunk := await asyncio.to_thread(next, waiting, None)) is not None:
+            try:
+                await writer.write(chunk.lines)
+            except StageError as error:
+                raise type(error)(
+                    f"{error.message} Before that {read} documents were stored.",
+                    hint=f"{error.hint} Loading the same file into {target.index} again is safe.".strip(),
+                ) from error
+            stored.update(chunk.lines)
+            read += chunk.read
+            progress(read)
+        return len(stored), read
+
+    def _encode(self, document: Document) -> bytes:
+        tokens = [*self._analyzer.terms(document.title), *self._analyzer.terms(document.text)]
+        return document_lines(document, tokens)
+
+    async def _set_filling(self, target: PhysicalIndex, *, filling: bool) -> None:
+        with translated(f"setting up {target.index}"):
+            await self._client.indices.put_settings(index=target.index, settings=refresh_body(filling=filling))
+
+    async def _mark(self, target: PhysicalIndex, *, complete: bool) -> None:
+        meta = {**target.meta, "complete": complete}
+        with translated(f"marking {target.index}"):
+            await self._client.indices.put_mapping(index=target.index, body=meta_body(meta))
+
+    async def _finish(self, target: PhysicalIndex, loaded: int) -> None:
+        """Make everything visible, check that it is there, and mark the index complete."""
+        with translated(f"finishing {target.index}"):
+            if not target.published:
+                patient = self._client.options(request_timeout=_MERGE_TIMEOUT_S, max_retries=0)
+                await patient.indices.forcemerge(index=target.index, max_num_segments=1)
+            await self._client.indices.refresh(index=target.index)
+            counted = hits.count((await self._client.count(index=target.index)).body)
+        # Elasticsearch makes a missing index on the first write to it, with mappings of its own guess
+        made_by_us = any(index.index == target.index for index in await self._indices_of(target.name))
+        if counted < loaded or not made_by_us:
+            raise BackendRejected(
+                f"{target.index} holds {counted} documents after {loaded} were stored: it was changed or deleted "
+                "during the load.",
+                hint="Delete it, make a new one and load again.",
+            )
+        await self._mark(target, complete=True)
+
+    async def _publish(self, chosen: PhysicalIndex, published: Sequence[str]) -> None:
+        if chosen.published and not published:
+            return
+        with translated(f"publishing {chosen.index}"):
+            body = alias_body(chosen.name, add=chosen.index, remove=published)
+            await self._client.indices.update_aliases(body=body)
+
+
+def is_index_name(name: str) -> bool:
+    """Whether `name` can name an index here: no wildcard, no list of names, nothing that needs quoting."""
+    return _INDEX_NAME.fullmatch(name) is not None
+
+
+def check_analyzer(index: PhysicalIndex, analyzer: Analyzer) -> None:
+    """Raises BackendRejected if the index was made by another analyser: its words would not meet those of queries."""
+    if index.meta.get("analyzer") == analyzer.fingerprint:
+        return
+    raise BackendRejected(
+        f"{index.index} was made by the text analyser {index.meta.get('analyzer')!r}, this is "
+        f"{analyzer.fingerprint!r}: queries would miss its words.",
+        hint=f"Make a new index for {index.name!r}, load it and publish it with `searchsvc index swap`.",
+    )
+
+
+def _unpublished(indices: Sequence[PhysicalIndex]) -> list[PhysicalIndex]:
+    """Those newer than the live one, all of them if none is live; older ones were published before."""
+    live = max((index.index for index in indices if index.published), default="")
+    return [index for index in indices if index.index > live]

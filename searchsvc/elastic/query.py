@@ -1,0 +1,124 @@
+"""The only writer of Elasticsearch's JSON: pure functions from our values to request bodies.
+
+A query is data here: index terms become `term` clauses, and no string is ever parsed by a query language.
+Form and cost of the clauses: Elasticsearch reference, "Boolean query" and "Term query".
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from importlib.resources import files
+from typing import Any
+
+import orjson
+
+from searchsvc.documents import Document
+from searchsvc.model import AnyOf, Filters, Range, WeightedQuery, WeightedTerm
+
+MAX_TERMS = 1024
+"""Distinct terms of a query: Elasticsearch allows at least so many clauses on every node."""
+
+_STRICT_TIME = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)?)?", re.ASCII)
+
+
+def distinct_terms(query: WeightedQuery) -> tuple[tuple[WeightedTerm, ...], int]:
+    """The terms to ask for, each once, and how many were left out.
+
+    Weights of a doubled term add up; a term without weight asks for nothing; of more than MAX_TERMS the heaviest stay.
+    """
+    weights: dict[str, float] = {}
+    for term in query.terms:
+        weights[term.term] = weights.get(term.term, 0.0) + term.weight
+    terms = [WeightedTerm(term=term, weight=weight) for term, weight in weights.items() if weight > 0]
+    if len(terms) > MAX_TERMS:
+        terms.sort(key=lambda term: -term.weight)
+    return tuple(terms[:MAX_TERMS]), max(0, len(terms) - MAX_TERMS)
+
+
+def search_body(terms: Sequence[WeightedTerm], filters: Filters, *, top_k: int, explain: bool) -> dict[str, Any]:
+    """The `top_k` best of a weighted sum of terms, by (-score, doc_id); `explain` names every clause by its term.
+
+    `terms` must not be empty: a bool query without clauses matches every document.
+    """
+    clauses: list[dict[str, Any]] = [{"term": {"tokens": _weighted(term, explain)}} for term in terms]
+    boolean: dict[str, Any] = {"should": clauses, "minimum_should_match": 1}
+    if filters:
+        boolean["filter"] = [_condition(condition) for condition in filters]
+    return {"size": top_k, "query": {"bool": boolean}, "sort": ["_score", {"doc_id": "asc"}]}
+
+
+def frequencies_body(terms: Sequence[str]) -> dict[str, Any]:
+    """How many documents hold each term, in this order, and how many there are; right on several shards too."""
+    filters = [{"term": {"tokens": term}} for term in terms]
+    aggregations = {"df": {"filters": {"filters": filters}}} if filters else {}
+    return {"size": 0, "track_total_hits": True, "aggs": aggregations}
+
+
+def document_lines(document: Document, tokens: Sequence[str]) -> bytes:
+    """The two lines of a bulk request that put one document, whatever stood under its id."""
+    extra = dict(document.extra)
+    fields = {key: value for key, value in document.source().items() if key not in extra}
+    if document.updated_at is not None and not _STRICT_TIME.fullmatch(document.updated_at):
+        fields["updated_at"] = _instant(document.updated_at)
+        extra["updated_at"] = document.updated_at
+    if extra:
+        fields["source"] = extra
+    action = {"index": {"_id": document.doc_id}}
+    return _line(action) + _line({"doc_id": document.doc_id, "tokens": " ".join(tokens), **fields})
+
+
+def index_body(meta: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings and mappings of a new index; `meta` joins the `_meta` of the file."""
+    body: dict[str, Any] = orjson.loads(files("index_mappings").joinpath("documents.v1.json").read_bytes())
+    body["mappings"]["_meta"].update(meta)
+    return body
+
+
+def meta_body(meta: Mapping[str, Any]) -> dict[str, Any]:
+    """A change of the mapping that replaces its `_meta`."""
+    return {"_meta": dict(meta)}
+
+
+def refresh_body(*, filling: bool) -> dict[str, Any]:
+    """No refreshes while an index that nobody searches is filled; the default interval otherwise."""
+    return {"index": {"refresh_interval": "-1" if filling else None}}
+
+
+def alias_body(alias: str, *, add: str, remove: Sequence[str]) -> dict[str, Any]:
+    """One atomic change: `alias` leaves the indices in `remove` and points to `add`."""
+    actions: list[dict[str, Any]] = [{"remove": {"index": index, "alias": alias}} for index in remove]
+    return {"actions": [*actions, {"add": {"index": add, "alias": alias}}]}
+
+
+def _weighted(term: WeightedTerm, explain: bool) -> dict[str, Any]:
+    clause: dict[str, Any] = {"value": term.term, "boost": term.weight}
+    if explain:
+        clause["_name"] = term.term
+    return clause
+
+
+def _condition(condition: AnyOf | Range) -> dict[str, Any]:
+    """A date is an instant here: Elasticsearch would round `lte: 2026-01-31` up to the end of that day."""
+    if isinstance(condition, AnyOf):
+        dated = condition.field == "updated_at"
+        return {"terms": {condition.field: [_instant(value) if dated else value for value in condition.values]}}
+    bounds = {"gte": condition.gte, "gt": condition.gt, "lte": condition.lte, "lt": condition.lt}
+    return {"range": {condition.field: {key: _instant(value) for key, value in bounds.items() if value is not None}}}
+
+
+def _instant(time: str) -> str:
+    """An ISO 8601 time in the one form that Elasticsearch reads as Python does; without an offset it is UTC.
+
+    Of other forms it refuses some (`2026-W05-1`) and takes `20260131` for milliseconds since 1970.
+    """
+    return datetime.fromisoformat(time).isoformat(timespec="microseconds")
+
+
+def _line(value: dict[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(value) + b"\n"
+    except TypeError:  # integers beyond 64 bits and very deep nesting, which the standard library writes
+        return json.dumps(value).encode() + b"\n"

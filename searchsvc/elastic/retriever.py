@@ -1,0 +1,59 @@
+"""Candidates from one index of Elasticsearch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from zlib import crc32
+
+from searchsvc.elastic import hits
+from searchsvc.elastic.calls import Searches
+from searchsvc.elastic.query import distinct_terms, search_body
+from searchsvc.errors import BackendUnavailable, UnknownIndex
+from searchsvc.model import Deadline, Filters, Ranking, WeightedQuery, WeightedTerm
+from searchsvc.result import Retrieval, Total
+
+
+class ElasticRetriever:
+    """Runs weighted queries on one physical index; a Retriever."""
+
+    def __init__(self, searches: Searches, index: str) -> None:
+        """`index` is the physical index, so that the two searches of one request read the same documents."""
+        self._searches = searches
+        self._index = index
+
+    async def retrieve(
+        self, query: WeightedQuery, *, top_k: int, filters: Filters, deadline: Deadline, explain: bool = False
+    ) -> Retrieval:
+        """The `top_k` best, by (-score, doc_id); a query without terms finds nothing and costs no call.
+
+        Raises BackendTimeout, BackendUnavailable, BackendRejected, Overloaded.
+        """
+        terms, left_out = distinct_terms(query)
+        if not terms:
+            return Retrieval(ranking=Ranking(), total=Total(value=0), detail={"index": self._index, "terms": 0})
+        body = search_body(terms, filters, top_k=top_k, explain=explain)
+        try:
+            reply = await self._searches.search(
+                self._index, body, deadline=deadline, preference=_preference(terms), named=explain
+            )
+        except UnknownIndex as error:
+            raise BackendUnavailable(
+                f"The index {self._index} was deleted while it was in use.", hint="Search again."
+            ) from error
+        return Retrieval(
+            ranking=hits.ranking(reply.body),
+            total=hits.total(reply.body),
+            partial=reply.partial,
+            detail={
+                "index": self._index,
+                "terms": len(terms),
+                **({"terms_left_out": left_out} if left_out else {}),
+                "server_took_ms": hits.took_ms(reply.body),
+                "attempts": reply.attempts,
+            },
+        )
+
+
+def _preference(terms: Sequence[WeightedTerm]) -> str:
+    """The same for the same terms in every process: copies of a shard score a little differently after updates."""
+    return f"q{crc32(' '.join(term.term for term in terms).encode()):08x}"

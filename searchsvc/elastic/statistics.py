@@ -1,0 +1,36 @@
+"""What one index of Elasticsearch knows of its terms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from searchsvc.elastic import hits
+from searchsvc.elastic.calls import Searches
+from searchsvc.elastic.query import frequencies_body
+from searchsvc.errors import BackendUnavailable, UnknownIndex
+from searchsvc.model import Deadline
+from searchsvc.protocols import TermCounts
+
+
+class ElasticStatistics:
+    """Document frequencies of one physical index; TermStatistics."""
+
+    def __init__(self, searches: Searches, index: str) -> None:
+        self._searches = searches
+        self._index = index
+
+    async def document_frequencies(self, terms: Sequence[str], *, deadline: Deadline) -> TermCounts:
+        """Df of every term given and the number of documents, in one call; counts of a part are no answer.
+
+        Raises BackendTimeout, BackendUnavailable, BackendRejected, Overloaded.
+        """
+        distinct = tuple(dict.fromkeys(terms))
+        try:
+            reply = await self._searches.search(self._index, frequencies_body(distinct), deadline=deadline)
+        except UnknownIndex as error:
+            raise BackendUnavailable(
+                f"The index {self._index} was deleted while it was in use.", hint="Search again."
+            ) from error
+        if reply.partial:
+            raise BackendUnavailable(f"Terms of {self._index} cannot be counted: {reply.partial}")
+        return hits.term_counts(reply.body, distinct)
