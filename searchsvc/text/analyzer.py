@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
-from searchsvc.text.folding import fold, fold_with_origins
+from searchsvc.documents import clean
+from searchsvc.text.folding import fold, fold_with_origins, raw_span
 from searchsvc.text.segmenter import SegmenterName, dictionary_bytes, load_segmenter
 from searchsvc.text.userdict import load_user_words
-from searchsvc.text.words import ASCII_RUNS, RUNS, Span, is_han, run_spans, run_terms
+from searchsvc.text.words import ASCII_RUNS, RUNS, Span, is_han, run_spans, run_terms, whole_spans
 
 _VERSION = 1
 """Raised by every change that gives other terms for a text: indices made before do not fit any more."""
@@ -53,18 +55,32 @@ class Analyzer:
             terms += cut_for_search(run) if "\u4e00" <= run < "\u9fd6" else run_terms(run)
         return terms
 
-    def words(self, text: str) -> list[Word]:
-        """The terms of `terms`, each with the word as the user wrote it."""
+    def words(self, text: str, *, parts: bool = True) -> list[Word]:
+        """The terms of `terms`, each with the word as the user wrote it.
+
+        Without `parts` only whole words: no shorter words inside a Chinese one, no parts of an identifier.
+        """
+        text = clean(text)
         aligned = fold_with_origins(text)
         if aligned is None:
             text = fold(text)
             aligned = text, range(len(text) + 1)
         folded, origins = aligned
-        return [Word(term, text[origins[start] : origins[end]]) for term, start, end in self._spans(folded)]
+        return [
+            Word(term, text[slice(*raw_span(origins, start, end))]) for term, start, end in self._spans(folded, parts)
+        ]
 
-    def _spans(self, folded: str) -> Iterator[Span]:
+    def _spans(self, folded: str, parts: bool) -> Iterator[Span]:
         runs = ASCII_RUNS if folded.isascii() else RUNS
         for run in runs.finditer(folded):
-            spans = self._segmenter.tokenize(run[0]) if is_han(run[0]) else run_spans(run[0])
-            for term, start, end in spans:
+            for term, start, end in self._run_spans(run[0], parts):
                 yield term, run.start() + start, run.start() + end
+
+    def _run_spans(self, run: str, parts: bool) -> Iterable[Span]:
+        if not is_han(run):
+            return run_spans(run) if parts else whole_spans(run)
+        if parts:
+            return self._segmenter.tokenize(run)
+        words = self._segmenter.cut(run)
+        ends = accumulate(map(len, words))
+        return ((word, end - len(word), end) for word, end in zip(words, ends, strict=True))

@@ -23,9 +23,12 @@ MARKS = "".join(chr(code) for code in range(0x300, 0x10000) if unicodedata.categ
 _SOFT_HYPHEN = "\u00ad"
 """Invisible, inside words: dropped."""
 
-_CLUSTER = re.compile(rf"[\s\S][{MARKS}\u1160-\u11ff\uff9e\uff9f\udc00-\udfff]*")
-"""A character and what NFKC or `clean` may melt into it: marks, Hangul vowels and finals, half-width kana marks,
-the second half of a surrogate pair."""
+_MELTS = rf"[{MARKS}\u1160-\u11ff\uff9e\uff9f\udc00-\udfff]"
+"""What NFKC or `clean` may melt into the character before it: marks, Hangul vowels and finals, half-width kana
+marks, the second half of a surrogate pair."""
+_MOVES = re.compile(rf"{_MELTS}|[\0\u00ad\ud800-\udfff]")
+"""What makes the folded text shorter."""
+_CLUSTER = re.compile(rf"[\s\S]{_MELTS}*")
 
 
 def fold(text: str) -> str:
@@ -42,7 +45,7 @@ def fold_with_origins(text: str) -> tuple[str, Sequence[int]] | None:
     None for the rare text whose characters melt together in a way that cannot be followed.
     """
     folded = fold(text)
-    if folded == text or (len(folded) == len(text) and unicodedata.is_normalized("NFKC", text)):
+    if len(folded) == len(text) and _MOVES.search(text) is None:  # then nothing grew: character by character
         return folded, range(len(text) + 1)
     origins: list[int] = []
     pieces: list[str] = []
@@ -53,6 +56,30 @@ def fold_with_origins(text: str) -> tuple[str, Sequence[int]] | None:
     if len(origins) != len(folded) or _simplified("".join(pieces)) != folded:
         return None
     return folded, [*origins, len(text)]
+
+
+def changes_words(text: str) -> bool:
+    """Whether folding may change letters or digits of `text`; punctuation does not count. Cheaper than to fold."""
+    return not text.isascii() and any(pattern.search(text) for pattern in _changing())
+
+
+@lru_cache(maxsize=1)
+def _changing() -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """Two patterns, since `re` is fast on a large set of characters only within the Basic Multilingual Plane."""
+    characters = [chr(code) for code in (*range(0x80, 0xD800), *range(0xE000, 0x10000)) if chr(code).isprintable()]
+    folded = fold("\n".join(characters)).split("\n")
+    changed = (before for before, after in zip(characters, folded, strict=True) if before != after and after.isalnum())
+    return re.compile(f"[{''.join(changed)}{MARKS}{_SOFT_HYPHEN}]"), re.compile(
+        "[\U0001d400-\U0001d7ff\U00020000-\U0003ffff]"
+    )
+
+
+def raw_span(origins: Sequence[int], start: int, end: int) -> tuple[int, int]:
+    """Where the folded characters from `start` to `end` came from: never an empty place."""
+    raw_start = origins[start]
+    while origins[end] <= raw_start:
+        end += 1
+    return raw_start, origins[end]
 
 
 def _places(cluster: re.Match[str], length: int) -> Sequence[int]:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import islice
 from threading import Lock
 from typing import cast
 
@@ -38,15 +39,18 @@ _LETTER = rf"[^\W{_HAN}{_BIGRAMMED}]"
 _LETTERS = rf"(?:{_LETTER}|[{MARKS}])"
 _JOINED = r"[.'’‐-]"
 
-RUNS = re.compile(
-    rf"[{_HAN}]{{1,500}}|[{_BIGRAMMED}]+|{_LETTER}{_LETTERS}*(?:{_JOINED}{_LETTER}{_LETTERS}*)*(?:\+\+|\#(?![A-Za-z0-9_]))?"
-)
+_WORD = rf"{_LETTER}{_LETTERS}*(?:{_JOINED}{_LETTER}{_LETTERS}*)*(?:\+\+|\#(?![A-Za-z0-9_]))?"
+
+RUNS = re.compile(rf"[{_HAN}]{{1,500}}|[{_BIGRAMMED}]+|{_WORD}")
 """Runs of one script. A Chinese run ends after 500 characters: no text without a mark is that long, and the
 segmenters' time for one run is bounded."""
 ASCII_RUNS = re.compile(r"\w+(?:[.'-]\w+)*(?:\+\+|\#(?!\w))?", re.ASCII)
 """The same for text that is ASCII."""
+WORD_RUNS = re.compile(_WORD)
+"""Only those that are words of an alphabet."""
 
 _BIGRAMMED_RUN = re.compile(rf"[{_BIGRAMMED}]+")
+_UNSPACED_RUN = re.compile(rf"[{_HAN}{_BIGRAMMED}]")
 _PUNCTUATION = str.maketrans("’‐", "'-")
 _SEGMENT = re.compile(r"(?:[^_.+#-]|(?<=[0-9])\.(?=[0-9]))+")
 """Between separators; a dot between digits is none."""
@@ -59,6 +63,11 @@ _CACHED_LENGTH = 64
 _stemmer = Stemmer.Stemmer("english", 0)
 _stemmer_lock = Lock()
 """A stemmer is not made for several threads at once."""
+
+
+def is_unspaced(term: str) -> bool:
+    """Whether a term is Chinese, kana or Hangul: its characters stand in a text without space around them."""
+    return _UNSPACED_RUN.match(term) is not None
 
 
 def is_han(run: str) -> bool:
@@ -92,6 +101,12 @@ def run_spans(run: str) -> Iterator[Span]:
         for segment in segments:
             if _is_part(segment[0]):
                 yield from _segment_spans(segment[0], segment.start())
+
+
+def whole_spans(run: str) -> Iterator[Span]:
+    """The first term of a run, which stands for all of it; of kana and Hangul every bigram."""
+    spans = run_spans(run)
+    return spans if _BIGRAMMED_RUN.match(run) else islice(spans, 1)
 
 
 def _segment_spans(segment: str, start: int) -> Iterator[Span]:

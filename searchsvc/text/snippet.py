@@ -1,0 +1,152 @@
+"""Snippets: the part of a raw text that shows most of a query's terms, with the matched words marked.
+
+Made for ten results a request, so the text is not segmented: Chinese terms are searched as substrings, words of other
+scripts by their stem. The first 10,000 characters of a text are looked at.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Sequence
+
+from searchsvc.text.folding import MARKS, changes_words, fold_with_origins, raw_span
+from searchsvc.text.stopwords import is_stop_word
+from searchsvc.text.words import ASCII_RUNS, WORD_RUNS, is_unspaced, run_spans, run_terms
+
+_SCANNED = 10_000
+_ELLIPSIS = "…"
+_LOOK_AHEAD = 24
+"""Characters within which a cut start looks for the end of a clause."""
+_BREAK = re.compile(r"[\s,.;:!?，。；：！？、…]+")
+_STICKY = frozenset(MARKS) | {"\u200d"}
+"""Combining marks and the joiner of emoji: a cut does not come before them."""
+
+
+Match = tuple[int, int, str]
+"""Where a match begins and ends, and the term."""
+
+
+def snippet(text: str, terms: Collection[str], *, length: int = 200, pre: str = "<em>", post: str = "</em>") -> str:
+    """The window of `text` of at most `length` characters that has most of the distinct index terms.
+
+    The text is as it was but for the marks `pre` and `post` and an ellipsis at a cut end; nothing is escaped. Matches
+    that touch or overlap share one mark. Stop words are marked only if there are no other terms.
+    """
+    wanted = frozenset(term for term in terms if not is_stop_word(term)) or frozenset(terms)
+    matches = sorted(_matches(text[:_SCANNED], wanted))
+    start, end = _window(text, matches, length)
+    marked = _marked(text, start, end, matches, (pre, post))
+    return f"{_ELLIPSIS if start > 0 else ''}{marked}{_ELLIPSIS if end < len(text) else ''}"
+
+
+def _matches(text: str, wanted: frozenset[str]) -> Iterator[Match]:
+    if not changes_words(text):
+        return _folded_matches(text, wanted)
+    aligned = fold_with_origins(text)
+    return iter(()) if aligned is None else _raw_matches(*aligned, wanted)
+
+
+def _raw_matches(folded: str, origins: Sequence[int], wanted: frozenset[str]) -> Iterator[Match]:
+    for start, end, term in _folded_matches(folded, wanted):
+        yield *raw_span(origins, start, end), term
+
+
+def _folded_matches(text: str, wanted: frozenset[str]) -> Iterator[Match]:
+    unspaced = [term for term in wanted if is_unspaced(term)]
+    for term in unspaced:
+        for start in _occurrences(text, term):
+            yield start, start + len(term), term
+    if len(unspaced) == len(wanted):
+        return
+    runs = ASCII_RUNS if text.isascii() else WORD_RUNS
+    for run in set(runs.findall(text)):
+        if not wanted.isdisjoint(run_terms(run)):
+            yield from _run_matches(text, run, wanted)
+
+
+def _run_matches(text: str, run: str, wanted: frozenset[str]) -> Iterator[Match]:
+    spans = [span for span in run_spans(run) if span[0] in wanted]
+    for place in _occurrences(text, run):
+        if _inside_word(text, place) or _inside_word(text, place + len(run)):
+            continue
+        for term, start, end in spans:
+            yield place + start, place + end, term
+
+
+def _occurrences(text: str, part: str) -> Iterator[int]:
+    place = text.find(part)
+    while place >= 0:
+        yield place
+        place = text.find(part, place + len(part))
+
+
+def _window(text: str, matches: Sequence[Match], length: int) -> tuple[int, int]:
+    """Where the snippet begins and ends."""
+    if len(text) <= length:
+        return 0, len(text)
+    first, last = _best_stretch(matches, length)
+    if last <= length:
+        return 0, _whole(text, length)
+    start = min(first - (length - (last - first)) // 2, len(text) - length)
+    clause = _BREAK.search(text, start, min(start + _LOOK_AHEAD, first))
+    end = start + length
+    return clause.end() if clause else _whole(text, start), end if end == len(text) else _whole(text, end)
+
+
+def _best_stretch(matches: Sequence[Match], length: int) -> tuple[int, int]:
+    """The first stretch of at most `length` characters with the most distinct terms."""
+    best, stretch = 0, (0, 0)
+    counts: dict[str, int] = {}
+    left = 0
+    for right, (_, end, term) in enumerate(matches):
+        counts[term] = counts.get(term, 0) + 1
+        while left < right and end - matches[left][0] > length:
+            gone = matches[left][2]
+            counts[gone] -= 1
+            if counts[gone] == 0:
+                del counts[gone]
+            left += 1
+        if len(counts) > best:
+            best, stretch = len(counts), (matches[left][0], end)
+    return stretch
+
+
+def _whole(text: str, place: int) -> int:
+    """`place`, moved back so that no word of letters and no combining character is cut in two."""
+    for earlier in range(place, max(place - _LOOK_AHEAD, 0), -1):
+        if text[earlier] not in _STICKY and not _inside_word(text, earlier):
+            return earlier
+    return place
+
+
+def _inside_word(text: str, place: int) -> bool:
+    """Whether both neighbours of a place are letters or digits of a script that puts space between words."""
+    if not 0 < place < len(text):
+        return False
+    before, after = text[place - 1], text[place]
+    return before.isalnum() and after.isalnum() and not is_unspaced(before) and not is_unspaced(after)
+
+
+def _marked(text: str, start: int, end: int, matches: Sequence[Match], marks: tuple[str, str]) -> str:
+    pieces: list[str] = []
+    place = start
+    for mark_start, mark_end in _joined(matches, start, end):
+        pieces += (text[place:mark_start], marks[0], text[mark_start:mark_end], marks[1])
+        place = mark_end
+    return "".join((*pieces, text[place:end]))
+
+
+def _joined(matches: Sequence[Match], start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Stretches of touching matches inside the window."""
+    open_start = open_end = -1
+    for match_start, match_end, _ in matches:
+        if match_start < start or match_end > end:
+            continue
+        if match_start <= open_end:
+            open_end = max(open_end, match_end)
+            continue
+        if open_end > 0:
+            yield open_start, open_end
+        open_start, open_end = match_start, match_end
+    if open_end > 0:
+        yield open_start, open_end
