@@ -1,0 +1,156 @@
+"""A chat model behind any OpenAI-compatible endpoint: DashScope, vLLM, Ollama, llama.cpp, OpenAI."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from searchsvc.errors import BackendRejected, BadModelOutput
+from searchsvc.inference.client import ModelServer, Refused
+from searchsvc.inference.special_tokens import neutralise
+from searchsvc.inference.urls import chat_url, models_url, public
+from searchsvc.model import Deadline
+from searchsvc.protocols import ChatReply
+from searchsvc.result import ModelCall
+
+_LOG = logging.getLogger(__name__)
+_THINKING_OFF = {
+    "enable_thinking": False,  # DashScope: hybrid Qwen models think unless told not to
+    "chat_template_kwargs": {"enable_thinking": False},  # vLLM, llama.cpp
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """What is asked of the server besides the text itself."""
+
+    thinking_off: bool
+    json: Literal["schema", "object", "text"]
+
+    def fields(self, schema: Mapping[str, Any] | None) -> dict[str, Any]:
+        """The request fields of this step."""
+        fields: dict[str, Any] = dict(_THINKING_OFF) if self.thinking_off else {}
+        if schema is not None and self.json == "schema":
+            named = {"name": "answer", "strict": True, "schema": schema}
+            fields["response_format"] = {"type": "json_schema", "json_schema": named}
+        elif schema is not None and self.json == "object":
+            fields["response_format"] = {"type": "json_object"}
+        return fields
+
+
+_LADDER = (
+    _Step(thinking_off=True, json="schema"),
+    _Step(thinking_off=False, json="schema"),  # OpenAI refuses fields that it does not know
+    _Step(thinking_off=True, json="object"),  # older DashScope models know no schema
+    _Step(thinking_off=False, json="object"),
+    _Step(thinking_off=False, json="text"),
+)
+"""From the most that can be asked to the least; a server that refuses one step is asked the next."""
+
+
+class OpenAIChat:
+    """Implements ChatModel."""
+
+    def __init__(self, server: ModelServer, model: str | None = None) -> None:
+        """`model` None: the first that the server lists."""
+        self._server = server
+        self._url = chat_url(server.base)
+        self._wanted = model
+        self._found: str | None = None
+        self._step = 0
+
+    async def chat(
+        self,
+        messages: Sequence[Mapping[str, str]],
+        *,
+        schema: Mapping[str, Any] | None,
+        max_tokens: int,
+        temperature: float,
+        prompt_id: str,
+        deadline: Deadline,
+    ) -> ChatReply:
+        """One reply, without thoughts; the step of the ladder that the server accepts is remembered."""
+        started = time.perf_counter()
+        model = self._wanted or self._found or await self._first_model(deadline)
+        body = {
+            "model": model,
+            "messages": [{"role": each["role"], "content": neutralise(each["content"])} for each in messages],
+            "max_tokens": max_tokens,
+            "temperature": temperature,
+        }
+        answer = await self._ask(body, schema, deadline)
+        took_ms = (time.perf_counter() - started) * 1000
+        return _reply(answer, asked=model, prompt_id=prompt_id, took_ms=took_ms)
+
+    async def _first_model(self, deadline: Deadline) -> str:
+        listed = (await self._server.get(models_url(self._server.base), deadline=deadline)).get("data")
+        first = listed[0] if isinstance(listed, list) and listed else None
+        name = first.get("id") if isinstance(first, dict) else None
+        if not isinstance(name, str) or not name:
+            raise BackendRejected(f"{public(self._url)} lists no model.", hint="Name the model in the settings.")
+        self._found = name
+        return name
+
+    async def _ask(
+        self, body: Mapping[str, Any], schema: Mapping[str, Any] | None, deadline: Deadline
+    ) -> dict[str, Any]:
+        refusals: list[Refused] = []
+        asked: list[dict[str, Any]] = []
+        for step in range(self._step, len(_LADDER)):
+            fields = _LADDER[step].fields(schema)
+            if fields in asked:
+                continue
+            asked.append(fields)
+            try:
+                answer = await self._server.post(self._url, {**body, **fields}, deadline=deadline)
+            except Refused as error:
+                if error.status not in {400, 422}:
+                    self._found = None  # a server that was restarted may serve another model
+                    raise
+                refusals.append(error)
+                continue
+            if step != self._step:
+                _LOG.warning("%s refused some request fields, asking with %s from now on.", public(self._url), fields)
+                self._step = step
+            return answer
+        raise refusals[0]
+
+
+def _reply(answer: Mapping[str, Any], *, asked: str, prompt_id: str, took_ms: float) -> ChatReply:
+    choices = answer.get("choices")
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    message = choice.get("message") if isinstance(choice, dict) else None
+    if not isinstance(choice, dict) or not isinstance(message, dict):
+        raise BadModelOutput("The chat model answered without a message.")
+    finish_reason = str(choice.get("finish_reason") or "")
+    content = message.get("content")
+    text = _without_thoughts(content) if isinstance(content, str) else ""
+    if not text.strip():
+        raise BadModelOutput(f"The chat model said nothing (finish_reason {finish_reason!r}).")
+    model, usage = answer.get("model"), answer.get("usage")
+    return ChatReply(
+        text=text,
+        finish_reason=finish_reason,
+        call=ModelCall(
+            model=model if isinstance(model, str) and model else asked,
+            prompt_id=prompt_id,
+            input_tokens=_count(usage, "prompt_tokens"),
+            output_tokens=_count(usage, "completion_tokens"),
+            took_ms=took_ms,
+        ),
+    )
+
+
+def _without_thoughts(content: str) -> str:
+    """What follows the thoughts of a model that could not be told not to think; nothing if it never stopped."""
+    if content.lstrip().startswith("<think>") and "</think>" not in content:
+        return ""
+    return content.rpartition("</think>")[2]
+
+
+def _count(usage: Any, key: str) -> int | None:
+    value = usage.get(key) if isinstance(usage, dict) else None
+    return value if isinstance(value, int) and not isinstance(value, bool) else None

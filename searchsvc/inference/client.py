@@ -1,0 +1,200 @@
+"""One pooled HTTP client for a model server: JSON out, JSON in, and every failure as an error of this service."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import aiohttp
+import orjson
+from yarl import URL
+
+from searchsvc.errors import (
+    BackendRejected,
+    BackendTimeout,
+    BackendUnavailable,
+    BadModelOutput,
+    ConfigurationError,
+    Overloaded,
+    StageError,
+)
+from searchsvc.inference.urls import parse_base, public
+from searchsvc.model import Deadline
+
+_IDLE_S = 4.0
+"""How long an idle connection is kept: vLLM closes its own after 5 s."""
+_MAX_ANSWER_BYTES = 64 * 1024 * 1024
+_MAX_ERROR_TEXT = 300
+
+
+class Refused(BackendRejected):
+    """The server answered that it will not do this; `status` is its HTTP status, `said` its own words."""
+
+    def __init__(self, message: str, *, status: int, said: str, hint: str = "") -> None:
+        """The message names the server and what it said."""
+        super().__init__(message, hint=hint)
+        self.status = status
+        self.said = said
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """What is known of one attempt when it fails."""
+
+    reused: bool = False
+    """It went over a connection that had been used before."""
+    answered: bool = False
+    """Response headers arrived."""
+
+
+class ModelServer:
+    """Speaks to one model server; holds its connections and its key, neither of which any message shows.
+
+    Connections are opened on first use, in the event loop of that use, and given back by `close`.
+    """
+
+    def __init__(self, base_url: str, *, api_key: str | None = None, connections: int = 64) -> None:
+        """`connections` bounds the requests in flight; more wait, within their deadline.
+
+        Raises ConfigurationError.
+        """
+        self.base = parse_base(base_url)
+        self._key = (api_key or "").strip()
+        if self._key and self.base.user is not None:
+            raise ConfigurationError("The model server has credentials in its URL and a key.", hint="Give one of them.")
+        self._connections = connections
+        self._session: aiohttp.ClientSession | None = None
+
+    async def get(self, url: URL, *, deadline: Deadline) -> dict[str, Any]:
+        """The JSON object at `url`. Raises StageError."""
+        return await self._call("GET", url, None, deadline)
+
+    async def post(self, url: URL, body: Mapping[str, Any], *, deadline: Deadline) -> dict[str, Any]:
+        """The JSON object that `url` answers to `body`.
+
+        A second attempt is made, on a fresh connection, if a used one turns out to be closed or the answer is 500
+        (what vLLM says to requests in flight when it is stopped) and as much time is left as the first attempt took.
+        Raises Refused for 3xx, 4xx and 501; Overloaded for 429 and 503; BackendUnavailable for other 5xx and for no
+        answer; BackendTimeout; BadModelOutput for an answer that is no JSON object.
+        """
+        return await self._call("POST", url, orjson.dumps(body), deadline)
+
+    async def close(self) -> None:
+        """Close the connections; a later call opens new ones."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    async def _call(self, method: str, url: URL, payload: bytes | None, deadline: Deadline) -> dict[str, Any]:
+        where = public(url)
+        with _errors(where):
+            async with asyncio.timeout(deadline.left_s()):
+                status, content = await self._send(method, url, payload, deadline)
+            if not 200 <= status < 300:
+                raise _status_error(where, status, self._server_words(content))
+            answer = orjson.loads(content)
+            if not isinstance(answer, dict):
+                raise BadModelOutput(f"{where} answered with JSON that is no object.")
+            return answer
+
+    async def _send(self, method: str, url: URL, payload: bytes | None, deadline: Deadline) -> tuple[int, bytes]:
+        attempt, started = _Attempt(), time.monotonic()
+        try:
+            status, content = await _exchange(self._pool(), method, url, payload, attempt)
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+            if attempt.answered or not attempt.reused:
+                raise
+        else:
+            if status != 500 or deadline.left_s() < time.monotonic() - started:
+                return status, content
+        async with self._new_session(aiohttp.TCPConnector(force_close=True)) as fresh:
+            return await _exchange(fresh, method, url, payload, _Attempt())
+
+    def _pool(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            connector = aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=_IDLE_S)
+            self._session = self._new_session(connector)
+        return self._session
+
+    def _new_session(self, connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
+        headers = {"Content-Type": "application/json", "Accept": "application/json"}
+        if self._key:
+            headers["Authorization"] = f"Bearer {self._key}"
+        trace = aiohttp.TraceConfig()
+        trace.on_connection_reuseconn.append(_note_reuse)
+        return aiohttp.ClientSession(
+            connector=connector,
+            headers=headers,
+            trace_configs=[trace],
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=None),  # the deadline bounds the whole call, retry included
+        )
+
+    def _server_words(self, content: bytes) -> str:
+        """What the server says is wrong, on one line, without the key should it repeat it."""
+        words = " ".join(_error_text(content).split())
+        return (words.replace(self._key, "***") if self._key else words)[:_MAX_ERROR_TEXT]
+
+
+async def _note_reuse(
+    _session: aiohttp.ClientSession, context: SimpleNamespace, _params: aiohttp.TraceConnectionReuseconnParams
+) -> None:
+    context.trace_request_ctx.reused = True
+
+
+async def _exchange(
+    session: aiohttp.ClientSession, method: str, url: URL, payload: bytes | None, attempt: _Attempt
+) -> tuple[int, bytes]:
+    """Status and body; a redirect is an answer, since following it would send the key elsewhere."""
+    async with session.request(method, url, data=payload, allow_redirects=False, trace_request_ctx=attempt) as response:
+        attempt.answered = True
+        content = bytearray()
+        async for chunk in response.content.iter_any():
+            content += chunk
+            if len(content) > _MAX_ANSWER_BYTES:
+                raise BadModelOutput(f"{public(url)} answered with more than {_MAX_ANSWER_BYTES:,} bytes.")
+        return response.status, bytes(content)
+
+
+@contextmanager
+def _errors(where: str) -> Iterator[None]:
+    """The one place where failures of the HTTP client become errors of this service."""
+    try:
+        yield
+    except TimeoutError as error:
+        raise BackendTimeout(f"{where} did not answer in time.") from error
+    except aiohttp.ClientResponseError as error:
+        # its repr holds the request headers, and so the key: it is not kept as the cause
+        raise BadModelOutput(f"{where} did not answer in HTTP: {error.message}.", hint="Check http or https.") from None
+    except (aiohttp.ClientError, OSError) as error:
+        raise BackendUnavailable(f"{where} gave no answer: {error or type(error).__name__}.") from error
+    except orjson.JSONDecodeError as error:
+        raise BadModelOutput(f"{where} answered with something that is not JSON: {error}.") from None
+
+
+def _status_error(where: str, status: int, said: str) -> StageError:
+    message = f"{where} answered {status}: {said or 'no text'}"
+    if status in {429, 503}:
+        return Overloaded(message)
+    if status >= 500 and status != 501:
+        return BackendUnavailable(message)
+    hint = "Check the key." if status in {401, 403} else ""
+    return Refused(message, status=status, said=said, hint=hint)
+
+
+def _error_text(content: bytes) -> str:
+    """The message of an error body; the shapes are OpenAI's, FastAPI's, a bare string, and plain text."""
+    try:
+        said = orjson.loads(content)
+    except orjson.JSONDecodeError:
+        return content[: 4 * _MAX_ERROR_TEXT].decode(errors="replace")
+    if isinstance(said, dict):
+        said = next((said[key] for key in ("error", "detail", "message") if said.get(key)), said)
+    if isinstance(said, dict):
+        said = said.get("message") or said
+    return str(said)
