@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -114,7 +115,7 @@ def read_documents(path: Path) -> Iterator[Document | BadLine]:
                     yield parse_document(line)
                 except InvalidDocuments as error:
                     yield BadLine(number=number, problem=error.message)
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise InvalidDocuments(f"cannot read {path}: {error}.") from error
 
 

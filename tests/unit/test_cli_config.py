@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
 
 import pytest
 
@@ -12,9 +11,7 @@ SECRET = "s3cr3t-value"
 
 
 @pytest.fixture(autouse=True)
-def a_clean_folder_and_environment(monkeypatch, tmp_path):
-    for name in [name for name in os.environ if name.startswith("SEARCHSVC_")]:
-        monkeypatch.delenv(name)
+def a_folder_of_its_own(monkeypatch, tmp_path):
     monkeypatch.setenv("SEARCHSVC_DATA_DIR", str(tmp_path / ("a-long-name" * 12)))
     monkeypatch.chdir(tmp_path)
 

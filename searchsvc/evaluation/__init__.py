@@ -1,0 +1,1 @@
+"""Offline evaluation: judged queries through the real pipeline, variant against variant."""

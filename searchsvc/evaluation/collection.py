@@ -1,0 +1,121 @@
+"""A collection folder: `corpus.jsonl`, `queries.jsonl`, `qrels.tsv`, each plain or `.gz`."""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from searchsvc.documents import BadLine, Document, clean, read_documents
+from searchsvc.errors import ConfigurationError, InvalidDocuments
+from searchsvc.evaluation.lines import json_lines, open_bytes, required_id, required_text, text_lines
+
+Qrels = Mapping[str, Mapping[str, int]]
+"""Grade by query id and doc_id; a grade above 0 is relevant (TREC)."""
+
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collection:
+    """Judged queries over a corpus."""
+
+    folder: Path
+    corpus: Path
+    digest: str
+    """SHA-256 of the decompressed corpus, hexadecimal."""
+    queries: Mapping[str, str]
+    """Text by query id, in the order of the file: those that have a judgement."""
+    qrels: Qrels
+    """Of those queries only."""
+    unjudged: int
+    """Queries of the file that no judgement names: left out."""
+    orphaned: int
+    """Queries that judgements name and the file does not hold: left out."""
+
+    def documents(self) -> Iterator[Document]:
+        """The corpus, one document at a time. Raises ConfigurationError naming the line."""
+        try:
+            for document in read_documents(self.corpus):
+                if isinstance(document, BadLine):
+                    raise ConfigurationError(f"{self.corpus} line {document.number}: {document.problem}.")
+                yield document
+        except InvalidDocuments as error:
+            raise ConfigurationError(error.message) from error
+
+    def index_name(self, analysis: str) -> str:
+        """The published name of this corpus as analysed by `analysis` (the analyser's fingerprint)."""
+        return "eval-" + hashlib.sha256(f"{self.digest} {analysis}".encode()).hexdigest()[:16]
+
+
+def read_collection(folder: Path) -> Collection:
+    """The collection in `folder`; the corpus is only hashed. Raises ConfigurationError with file and line."""
+    if not folder.is_dir():
+        raise ConfigurationError(
+            f"{folder} is not a folder.", hint="It should hold corpus.jsonl, queries.jsonl and qrels.tsv."
+        )
+    corpus, queries_file, qrels_file = (_file(folder, name) for name in ("corpus.jsonl", "queries.jsonl", "qrels.tsv"))
+    queries = _queries(queries_file)
+    qrels = _qrels(qrels_file)
+    judged = {query_id: text for query_id, text in queries.items() if query_id in qrels}
+    if not judged:
+        raise ConfigurationError(f"{qrels_file} judges none of the {len(queries)} queries of {queries_file}.")
+    return Collection(
+        folder=folder,
+        corpus=corpus,
+        digest=_digest(corpus),
+        queries=judged,
+        qrels={query_id: qrels[query_id] for query_id in judged},
+        unjudged=len(queries) - len(judged),
+        orphaned=len(qrels) - len(judged),
+    )
+
+
+def _file(folder: Path, name: str) -> Path:
+    for path in (folder / name, folder / f"{name}.gz"):
+        if path.is_file():
+            return path
+    raise ConfigurationError(f"{folder} has no {name} and no {name}.gz.")
+
+
+def _queries(path: Path) -> dict[str, str]:
+    queries: dict[str, str] = {}
+    for number, value in json_lines(path):
+        query_id = required_id(value, "id", path=path, number=number)
+        if query_id in queries:
+            raise ConfigurationError(f"{path} line {number}: the query id {query_id!r} came before.")
+        queries[query_id] = required_text(value, "text", path=path, number=number)
+    return queries
+
+
+def _qrels(path: Path) -> dict[str, dict[str, int]]:
+    """Of a pair judged twice the last grade counts, as in every reader of TREC's format."""
+    qrels: dict[str, dict[str, int]] = {}
+    for number, text in text_lines(path):
+        columns = text.split("\t")
+        if number == 1 and columns[-1].strip() in {"grade", "score", "rating", "relevance", "rel"}:
+            continue
+        if len(columns) != 3:
+            raise ConfigurationError(
+                f"{path} line {number}: {len(columns)} columns where 3 were expected.",
+                hint="A line is query id, doc_id and grade, separated by tabs.",
+            )
+        query_id, doc_id, grade = (column.strip() for column in columns)
+        try:
+            qrels.setdefault(query_id, {})[clean(doc_id)] = int(grade)
+        except ValueError:
+            raise ConfigurationError(f"{path} line {number}: the grade {grade!r} is not an integer.") from None
+    return qrels
+
+
+def _digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    try:
+        with open_bytes(path) as file:
+            while block := file.read(_BLOCK):
+                digest.update(block)
+    except (OSError, EOFError, zlib.error) as error:
+        raise ConfigurationError(f"{path} cannot be read: {error}.") from error
+    return digest.hexdigest()

@@ -1,0 +1,58 @@
+"""The figures of an evaluation as tables for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.markup import escape
+from rich.table import Table
+
+from searchsvc.evaluation.comparison import HARM, Difference
+from searchsvc.evaluation.report import VariantReport
+
+
+def measure_table(reports: Sequence[VariantReport]) -> Table:
+    """One line for each measure and variant: the mean, and the difference from the first variant."""
+    first = reports[0]
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("measure", no_wrap=True)
+    table.add_column("variant", overflow="fold")
+    table.add_column("mean", justify="right", no_wrap=True)
+    if len(reports) > 1:
+        for column in (f"Δ {first.name}", "95 % interval", "p", f"lose > {HARM}"):
+            table.add_column(column, justify="right", overflow="fold")
+    for measure in first.means:
+        for report in reports:
+            compared = _compared(report.differences.get(measure)) if len(reports) > 1 else ()
+            label = measure if report is first else ""
+            table.add_row(label, report.name, f"{report.means[measure]:.4f}", *compared)
+    return table
+
+
+def time_table(reports: Sequence[VariantReport]) -> Table:
+    """One line for each variant: milliseconds of a search, and the queries that did without a stage."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("variant", overflow="fold")
+    for column in ("mean ms", "p50 ms", "p95 ms", "degraded"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for report in reports:
+        times = [f"{milliseconds:.1f}" for milliseconds in report.times().values()]
+        table.add_row(report.name, *times, str(report.missed_queries))
+    return table
+
+
+def missed_lines(reports: Sequence[VariantReport]) -> list[str]:
+    """A line of markup for each stage that queries did without."""
+    return [
+        f"[yellow]{escape(report.name)}: no {missed.stage} for {missed.queries} of {len(report.took_ms)} queries:"
+        f" {missed.reason}[/] {escape(missed.message)}".rstrip()
+        for report in reports
+        for missed in report.missed
+    ]
+
+
+def _compared(found: Difference | None) -> tuple[str, ...]:
+    if found is None:
+        return ("", "", "", "")
+    interval = "-" if found.interval is None else "{:+.4f} … {:+.4f}".format(*found.interval)
+    return f"{found.mean:+.4f}", interval, f"{found.p_value:.4f}", f"{found.harm:.1%}"

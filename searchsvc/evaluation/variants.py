@@ -1,0 +1,190 @@
+"""Variants of a search as they are written on the command line: `NAME:key=value,key=value…`.
+
+The keys are those of the search request. NAME ends at the first colon; a comma ends a value only where another
+`key=` follows, so that an instruction may hold commas.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeVar
+
+from searchsvc.errors import ConfigurationError
+from searchsvc.model import ExpansionOptions, Form, Mode, RerankOptions, RerankQuery, SearchRequest
+from searchsvc.service import MAX_DEPTH
+from searchsvc.suggest import did_you_mean
+
+DEFAULT_VARIANTS = ("base:expansion=off,rerank=off", "rerank:expansion=off,rerank=on", "full:expansion=on,rerank=on")
+"""What is compared where no variant is named."""
+
+TIMEOUT_MS = 60_000
+"""The deadline of a query unless the variant names one: an evaluation asks what is best, not what is fast."""
+
+KEYS = (
+    "expansion",
+    "expansion.method",
+    "expansion.form",
+    "expansion.weight",
+    "expansion.terms",
+    "expansion.prompt",
+    "rerank",
+    "rerank.depth",
+    "rerank.query",
+    "rerank.instruction",
+    "timeout_ms",
+)
+_MAX_TERMS = 256
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
+_NEXT_KEY = re.compile(r",(?=[a-z_.]+=)")
+_Word = TypeVar("_Word", bound=StrEnum)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
+    """One way to search."""
+
+    name: str
+    spec: str
+    """As it was written, without the name."""
+    expansion: ExpansionOptions
+    rerank: RerankOptions
+    timeout_ms: int
+
+    def request(self, query_id: str, user_query: str, *, index: str, depth: int) -> SearchRequest:
+        """The search of this variant for one query, `depth` candidates deep."""
+        return SearchRequest(
+            query_id=query_id,
+            user_query=user_query,
+            index=index,
+            top_k=depth,
+            retrieval_depth=max(depth, self.rerank.depth),
+            expansion=self.expansion,
+            rerank=self.rerank,
+            timeout_ms=self.timeout_ms,
+        )
+
+
+def parse_variants(specs: Sequence[str]) -> tuple[Variant, ...]:
+    """The variants as written, or the default ones. Raises ConfigurationError naming variant and key."""
+    variants = tuple(parse_variant(spec) for spec in specs or DEFAULT_VARIANTS)
+    names = [variant.name.lower() for variant in variants]
+    for variant in variants:
+        if names.count(variant.name.lower()) > 1:
+            raise ConfigurationError(
+                f"Two variants are named {variant.name!r}.", hint="Names differ by more than upper and lower case."
+            )
+    return variants
+
+
+def parse_variant(written: str) -> Variant:
+    """One variant. Raises ConfigurationError naming variant and key."""
+    name, colon, spec = written.partition(":")
+    if not colon or not _NAME.fullmatch(name):
+        raise ConfigurationError(
+            f"The variant {written!r} does not begin with a name.",
+            hint="It is written NAME:key=value,key=value; a NAME has letters, digits and . _ + - only.",
+        )
+    options = _options(name, spec)
+    return Variant(
+        name=name,
+        spec=spec,
+        expansion=_expansion(name, options),
+        rerank=_rerank(name, options),
+        timeout_ms=_integer(name, options, "timeout_ms", most=None) or TIMEOUT_MS,
+    )
+
+
+def check_methods(variants: Sequence[Variant], methods: Sequence[str]) -> None:
+    """Raises ConfigurationError if a variant names an expansion method that is not among `methods`."""
+    for variant in variants:
+        method = variant.expansion.method
+        if method is not None and method not in methods:
+            raise ConfigurationError(
+                f"Variant {variant.name}: there is no expansion {method!r} here.",
+                hint=did_you_mean(method, [*Mode, *methods]),
+            )
+
+
+def _options(name: str, spec: str) -> dict[str, str]:
+    options: dict[str, str] = {}
+    for part in _NEXT_KEY.split(spec) if spec else ():
+        key, equals, value = part.partition("=")
+        if not equals:
+            raise ConfigurationError(
+                f"Variant {name}: {part!r} is not written key=value.", hint=did_you_mean(key, KEYS)
+            )
+        if key not in KEYS:
+            raise ConfigurationError(f"Variant {name}: there is no key {key!r}.", hint=did_you_mean(key, KEYS))
+        if key in options:
+            raise ConfigurationError(f"Variant {name}: {key} is given twice.")
+        if not value.strip():
+            raise ConfigurationError(f"Variant {name}: {key} has no value.")
+        options[key] = value.strip()
+    return options
+
+
+def _expansion(name: str, options: Mapping[str, str]) -> ExpansionOptions:
+    """A word that is no mode is a method; with any option but no word the mode is on, as in the HTTP API."""
+    word = options.get("expansion")
+    method = options.get("expansion.method")
+    if word is not None and word not in tuple(Mode):
+        if method is not None:
+            raise ConfigurationError(f"Variant {name}: the method is given twice, {word!r} and {method!r}.")
+        word, method = Mode.ON, word
+    given = any(key.startswith("expansion.") for key in options)
+    return ExpansionOptions(
+        mode=Mode(word) if word is not None else Mode.ON if given else Mode.AUTO,
+        method=method,
+        form=_word(name, options, "expansion.form", Form),
+        weight=_share(name, options, "expansion.weight"),
+        terms=_integer(name, options, "expansion.terms", most=_MAX_TERMS),
+        prompt=options.get("expansion.prompt"),
+    )
+
+
+def _rerank(name: str, options: Mapping[str, str]) -> RerankOptions:
+    word = options.get("rerank", "on")
+    if word not in ("off", "on"):
+        raise ConfigurationError(f"Variant {name}: rerank is {word!r}.", hint=did_you_mean(word, ("off", "on")))
+    default = RerankOptions()
+    return RerankOptions(
+        mode=Mode(word),
+        depth=_integer(name, options, "rerank.depth", most=MAX_DEPTH) or default.depth,
+        query=_word(name, options, "rerank.query", RerankQuery) or default.query,
+        instruction=options.get("rerank.instruction"),
+    )
+
+
+def _word(name: str, options: Mapping[str, str], key: str, words: type[_Word]) -> _Word | None:
+    word = options.get(key)
+    if word is None:
+        return None
+    if word not in tuple(words):
+        raise ConfigurationError(f"Variant {name}: {key} is {word!r}.", hint=did_you_mean(word, list(words)))
+    return words(word)
+
+
+def _integer(name: str, options: Mapping[str, str], key: str, *, most: int | None) -> int | None:
+    text = options.get(key)
+    if text is None:
+        return None
+    if text.isascii() and text.isdecimal() and int(text) >= 1 and (most is None or int(text) <= most):
+        return int(text)
+    allowed = "1 or more" if most is None else f"1 to {most}"
+    raise ConfigurationError(f"Variant {name}: {key} is {text!r}: an integer, {allowed}, was expected.")
+
+
+def _share(name: str, options: Mapping[str, str], key: str) -> float | None:
+    text = options.get(key)
+    if text is None:
+        return None
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if 0 <= share <= 1:
+        return share
+    raise ConfigurationError(f"Variant {name}: {key} is {text!r}: a number from 0 to 1 was expected.")
