@@ -1,0 +1,76 @@
+"""How a stream of documents is cut into bulk requests, and how the client is set up."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from searchsvc.documents import Document
+from searchsvc.elastic import bulk
+from searchsvc.elastic.client import connect
+from searchsvc.elastic.indices import is_index_name
+from searchsvc.errors import ConfigurationError
+
+
+def documents(*ids: str) -> list[Document]:
+    return [Document(doc_id=doc_id, text=f"{number}") for number, doc_id in enumerate(ids)]
+
+
+def lines(document: Document) -> bytes:
+    return f"{document.doc_id}={document.text}\n".encode()
+
+
+@given(st.lists(st.sampled_from("abcdefgh"), max_size=60), st.integers(1, 7))
+def test_the_last_of_a_doubled_id_is_the_last_that_is_sent(ids: list[str], most: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bulk, "MAX_CHUNK_DOCUMENTS", most)
+        cut = list(bulk.chunks(documents(*ids), lines))
+    sent: dict[str, bytes] = {}
+    for chunk in cut:
+        sent.update(chunk.lines)
+
+    assert sent == {each.doc_id: lines(each) for each in documents(*ids)}
+    assert sum(chunk.read for chunk in cut) == len(ids)
+    assert all(0 < chunk.read <= most for chunk in cut)
+
+
+def test_a_chunk_holds_no_more_bytes_than_allowed_unless_one_document_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bulk, "MAX_CHUNK_BYTES", 10)
+    cut = list(bulk.chunks(documents("aa", "bb", "c" * 50, "dd"), lines))
+
+    assert [list(chunk.lines) for chunk in cut] == [["aa", "bb"], ["c" * 50], ["dd"]]
+
+
+def test_no_document_makes_no_chunk() -> None:
+    assert list(bulk.chunks([], lines)) == []
+
+
+@pytest.mark.parametrize("name", ["documents", "eval-3f2a", "kb.2026_a", "9"])
+def test_these_name_an_index(name: str) -> None:
+    assert is_index_name(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["", "*", "a,b", "_all", "-a", "A", "a b", "a/b", "<a-{now}>", "a?", "文档", "a" * 300]
+)
+def test_these_name_none(name: str) -> None:
+    assert not is_index_name(name)
+
+
+@pytest.mark.parametrize("hosts", [["127.0.0.1:9200"], ["http://localhost"], []])
+def test_an_address_without_its_parts_is_a_mistake_in_the_settings(hosts: list[str]) -> None:
+    with pytest.raises(ConfigurationError, match="address of Elasticsearch"):
+        connect(hosts)
+
+
+def test_credentials_that_do_not_fit_are_a_mistake_in_the_settings() -> None:
+    with pytest.raises(ConfigurationError, match="one kind"):
+        connect(["http://127.0.0.1:9200"], username="u", password="p", api_key="k")
+    with pytest.raises(ConfigurationError, match="without a password"):
+        connect(["http://127.0.0.1:9200"], username="u")
+
+
+def test_certificates_that_are_not_there_are_a_mistake_in_the_settings() -> None:
+    with pytest.raises(ConfigurationError, match=r"no-such\.pem"):
+        connect(["https://localhost:9200"], ca_certs="no-such.pem")

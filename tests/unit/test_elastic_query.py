@@ -1,0 +1,227 @@
+"""What goes to Elasticsearch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from searchsvc.documents import FILTER_FIELDS, Document
+from searchsvc.elastic.query import (
+    MAX_TERMS,
+    alias_body,
+    distinct_terms,
+    document_lines,
+    frequencies_body,
+    index_body,
+    search_body,
+)
+from searchsvc.model import AnyOf, Range, WeightedQuery, WeightedTerm
+
+INJECTION = 'python" OR *:* AND (_exists_:x) /[a-z]+/ \\ } ] {"match_all":{}}'
+
+
+def term(text: str, weight: float = 1.0) -> WeightedTerm:
+    return WeightedTerm(term=text, weight=weight)
+
+
+def weighted(*terms: WeightedTerm) -> WeightedQuery:
+    return WeightedQuery(text="", terms=terms)
+
+
+def strings(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield key
+            yield from strings(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from strings(inner)
+    elif isinstance(value, str):
+        yield value
+
+
+def stored(document: Document, *tokens: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    action, fields = document_lines(document, tokens).splitlines()
+    return json.loads(action), json.loads(fields)
+
+
+class TestSearch:
+    def test_is_a_weighted_sum_of_terms_in_a_total_order(self) -> None:
+        body = search_body((term("python", 1.5), term("导入")), (), top_k=50, explain=False)
+
+        assert body == {
+            "size": 50,
+            "query": {
+                "bool": {
+                    "should": [
+                        {"term": {"tokens": {"value": "python", "boost": 1.5}}},
+                        {"term": {"tokens": {"value": "导入", "boost": 1.0}}},
+                    ],
+                    "minimum_should_match": 1,
+                }
+            },
+            "sort": ["_score", {"doc_id": "asc"}],
+        }
+
+    def test_names_every_clause_by_its_term_if_asked_to_explain(self) -> None:
+        body = search_body((term("python"), term("导入")), (), top_k=1, explain=True)
+        names = [clause["term"]["tokens"]["_name"] for clause in body["query"]["bool"]["should"]]
+
+        assert names == ["python", "导入"]
+
+    def test_takes_the_text_of_a_query_as_data(self) -> None:
+        body = search_body((term(INJECTION),), (), top_k=1, explain=False)
+
+        assert body["query"]["bool"]["should"] == [{"term": {"tokens": {"value": INJECTION, "boost": 1.0}}}]
+        assert "query_string" not in set(strings(body))
+
+    def test_still_asks_for_a_term_where_there_are_filters(self) -> None:
+        filters = (AnyOf(field="lang", values=("zh", "en")), AnyOf(field="tags", values=("a*",)))
+        boolean = search_body((term("python"),), filters, top_k=1, explain=False)["query"]["bool"]
+
+        assert boolean["minimum_should_match"] == 1
+        assert boolean["filter"] == [{"terms": {"lang": ["zh", "en"]}}, {"terms": {"tags": ["a*"]}}]
+
+    def test_takes_a_date_for_an_instant(self) -> None:
+        filters = (Range(field="updated_at", gte="2026-01-31", lt="20260201T10:00+08:00"),)
+        boolean = search_body((term("python"),), filters, top_k=1, explain=False)["query"]["bool"]
+
+        assert boolean["filter"] == [
+            {"range": {"updated_at": {"gte": "2026-01-31T00:00:00.000000", "lt": "2026-02-01T10:00:00.000000+08:00"}}}
+        ]
+
+    @pytest.mark.parametrize("field", FILTER_FIELDS)
+    def test_can_filter_by_every_field_that_a_filter_may_name(self, field: str) -> None:
+        kind = FILTER_FIELDS[field]
+
+        assert index_body({})["mappings"]["properties"][field]["type"] == kind
+
+
+class TestDistinctTerms:
+    def test_weights_of_a_doubled_term_add_up(self) -> None:
+        assert distinct_terms(weighted(term("a", 1.0), term("b", 0.5), term("a", 0.25))) == (
+            (term("a", 1.25), term("b", 0.5)),
+            0,
+        )
+
+    def test_a_term_without_weight_asks_for_nothing(self) -> None:
+        assert distinct_terms(weighted(term("a", 0.0), term("b", -1.0))) == ((), 0)
+
+    @given(st.integers(1, 300), st.randoms(use_true_random=False))
+    def test_the_heaviest_stay_of_more_than_elasticsearch_takes(self, more: int, random: Random) -> None:
+        weights = [random.uniform(0.001, 1000) for _ in range(MAX_TERMS + more)]
+        kept, left_out = distinct_terms(weighted(*(term(f"t{n}", weight) for n, weight in enumerate(weights))))
+
+        assert len(kept) == MAX_TERMS
+        assert left_out == more
+        assert sorted(each.weight for each in kept) == sorted(weights)[more:]
+
+    @given(st.lists(st.tuples(st.sampled_from("abcd"), st.floats(0.001, 1000)), max_size=20))
+    def test_the_sum_of_weights_is_kept(self, pairs: list[tuple[str, float]]) -> None:
+        kept, _ = distinct_terms(weighted(*(term(*pair) for pair in pairs)))
+
+        assert len({each.term for each in kept}) == len(kept)
+        assert sum(each.weight for each in kept) == pytest.approx(sum(weight for _, weight in pairs))
+
+
+def test_frequencies_are_asked_for_in_order_and_over_all_documents() -> None:
+    body = frequencies_body(("a", "b"))
+
+    assert body["size"] == 0
+    assert body["track_total_hits"] is True
+    assert body["aggs"]["df"]["filters"]["filters"] == [{"term": {"tokens": "a"}}, {"term": {"tokens": "b"}}]
+
+
+def test_frequencies_of_no_term_still_count_the_documents() -> None:
+    assert frequencies_body(()) == {"size": 0, "track_total_hits": True, "aggs": {}}
+
+
+class TestDocument:
+    def test_is_put_under_its_own_id_with_its_tokens(self) -> None:
+        document = Document(doc_id="kb/1", title="T", text="导入 失败", lang="zh", tags=("a", "b"), url="http://x")
+        action, fields = stored(document, "t", "导入", "失败")
+
+        assert action == {"index": {"_id": "kb/1"}}
+        assert fields == {
+            "doc_id": "kb/1",
+            "tokens": "t 导入 失败",
+            "title": "T",
+            "text": "导入 失败",
+            "lang": "zh",
+            "tags": ["a", "b"],
+            "url": "http://x",
+        }
+
+    def test_keeps_other_keys_apart_whatever_they_are_called(self) -> None:
+        extra = {"doc_id": 1, "tokens": "x", "source": {"": [None]}, "a.b": 2}
+        _, fields = stored(Document(doc_id="1", text="x", extra=extra), "x")
+
+        assert fields == {"doc_id": "1", "tokens": "x", "text": "x", "source": extra}
+
+    @pytest.mark.parametrize("extra", [{"big": 2**70}, {"deep": json.loads("[" * 300 + "]" * 300)}])
+    def test_keeps_values_that_the_fast_writer_refuses(self, extra: dict[str, Any]) -> None:
+        _, fields = stored(Document(doc_id="1", text="x", extra=extra), "x")
+
+        assert fields["source"] == extra
+
+    @pytest.mark.parametrize(
+        "time", ["2026-01-31", "2026-01-31T12:00Z", "2026-01-31T12:00:00.123456789+08:00", "2026-01-31T12:00:00"]
+    )
+    def test_leaves_a_time_as_it_is_that_elasticsearch_reads_as_we_do(self, time: str) -> None:
+        _, fields = stored(Document(doc_id="1", text="x", updated_at=time), "x")
+
+        assert fields["updated_at"] == time
+        assert "source" not in fields
+
+    @pytest.mark.parametrize(
+        ("time", "indexed"),
+        [
+            ("20260131", "2026-01-31T00:00:00.000000"),
+            ("2026-W05-6", "2026-01-31T00:00:00.000000"),
+            ("2026-01-31 12:00:00", "2026-01-31T12:00:00.000000"),
+        ],
+    )
+    def test_mends_a_time_of_another_form_and_keeps_what_was_loaded(self, time: str, indexed: str) -> None:
+        _, fields = stored(Document(doc_id="1", text="x", updated_at=time), "x")
+
+        assert fields["updated_at"] == indexed
+        assert fields["source"] == {"updated_at": time}
+
+    def test_has_only_fields_of_the_mapping(self) -> None:
+        document = Document(
+            doc_id="1", title="t", text="x", lang="zh", tags=("a",), url="u", updated_at="2026-01-31", extra={"k": 1}
+        )
+        _, fields = stored(document, "x")
+
+        assert set(fields) == set(index_body({})["mappings"]["properties"])
+
+
+def test_an_index_needs_no_module_outside_the_core_and_has_the_measured_similarity() -> None:
+    body = index_body({"analyzer": "abc", "complete": False})
+
+    assert body["settings"]["similarity"] == {"default": {"type": "BM25", "k1": 1.2, "b": 0.75}}
+    assert body["settings"]["number_of_shards"] == 1
+    assert "analysis" not in body["settings"]
+    assert body["mappings"]["properties"]["tokens"] == {"type": "text", "analyzer": "whitespace"}
+    assert body["mappings"]["dynamic"] == "strict"
+    assert body["mappings"]["_meta"] == {
+        "product": "searchsvc",
+        "mapping": "documents.v1",
+        "analyzer": "abc",
+        "complete": False,
+    }
+
+
+def test_a_swap_is_one_change() -> None:
+    assert alias_body("documents", add="new", remove=["old"]) == {
+        "actions": [
+            {"remove": {"index": "old", "alias": "documents"}},
+            {"add": {"index": "new", "alias": "documents"}},
+        ]
+    }
