@@ -1,0 +1,225 @@
+"""`searchsvc index`: make, fill and publish the indices that searches see."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from cyclopts import App
+from rich.console import Console
+from rich.filesize import decimal
+from rich.markup import escape
+from rich.table import Table
+
+from searchsvc.cli.common import EngineName, Json, print_json, progress, settings, talk
+from searchsvc.documents import BadLine, Document, read_documents
+from searchsvc.errors import InvalidDocuments, SearchError
+from searchsvc.protocols import IndexAdmin, IndexStatus, LoadReport
+from searchsvc.wiring import open_runtime
+
+app = App(name="index", help="Make, fill and publish indices.")
+
+_SHOWN = 20
+"""How many bad lines are listed."""
+_Answer = TypeVar("_Answer")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Checked:
+    """What the lines of a file are."""
+
+    documents: int
+    bad: int
+    shown: tuple[BadLine, ...]
+    """The first of the bad ones."""
+
+
+@app.command
+def create(name: str = "documents", /, *, engine: EngineName | None = None, json: Json = False) -> None:
+    """Make a new, empty index that no search sees yet.
+
+    Parameters
+    ----------
+    name
+        The name under which it will be published.
+    engine
+        embedded, or elasticsearch.
+
+    """
+    physical = _ask(engine, lambda admin: admin.create(name))
+    if json:
+        print_json({"name": name, "index": physical})
+        return
+    Console(highlight=False, soft_wrap=True).print(physical)
+    _say(f"Made, empty, not published. Next: searchsvc index load FILE --index {name}")
+
+
+@app.command
+def load(
+    file: Path,
+    *,
+    index: str = "documents",
+    skip_bad: bool = False,
+    engine: EngineName | None = None,
+    json: Json = False,
+) -> None:
+    """Add the documents of a JSONL file to an index, or replace those that are there.
+
+    The first index of a name is published when its load ends. A load that was cut off can be run again.
+
+    Parameters
+    ----------
+    file
+        One JSON object a line, {id, title?, text, lang?, tags?, url?, updated_at?}; plain or gzip.
+    index
+        A name (its newest unpublished index, else the published one, else a new one), or one index.
+    skip_bad
+        Load the others if some lines are no documents; without it nothing is loaded.
+    engine
+        embedded, or elasticsearch.
+
+    """
+    checked = _check(file)
+    _list_bad(checked)
+    lines = checked.documents + checked.bad
+    counts: dict[str, Any] = {"lines": lines, "loaded": 0, "duplicates": 0, "skipped": checked.bad}
+    bad_lines = [{"line": bad.number, "problem": bad.problem} for bad in checked.shown]
+    if checked.bad and not skip_bad:
+        if json:
+            print_json({**counts, "index": None, "live": False, "bad_lines": bad_lines})
+        raise InvalidDocuments(
+            f"{checked.bad} of the {lines} lines of {file} are no documents; nothing was loaded.",
+            hint="Mend them, or load the others with --skip-bad.",
+        )
+    if not checked.documents:
+        raise InvalidDocuments(f"{file} holds no document.")
+    report = _load(file, checked, index, engine)
+    counts |= {"loaded": report.loaded, "duplicates": report.duplicates}
+    if json:
+        print_json({**counts, "index": report.index, "live": report.live, "bad_lines": bad_lines})
+        return
+    told = f"{lines} lines = {report.loaded} loaded + {report.duplicates} duplicated + {checked.bad} skipped"
+    Console(highlight=False, soft_wrap=True).print(f"{told}; index {report.index}")
+    _say_what_next(report)
+
+
+@app.command
+def status(*, engine: EngineName | None = None, json: Json = False) -> None:
+    """List every index: its name if searches see it, its documents and size, whether its load has ended.
+
+    Parameters
+    ----------
+    engine
+        embedded, or elasticsearch.
+
+    """
+    found = _ask(engine, lambda admin: admin.status())
+    if json:
+        print_json({"indices": [asdict(each) for each in found]})
+        return
+    if not found:
+        _say("There is no index yet. Next: searchsvc index load FILE")
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("index", overflow="fold")
+    table.add_column("documents", justify="right", no_wrap=True)
+    table.add_column("size", justify="right", no_wrap=True)
+    table.add_column("state", overflow="fold")
+    for each in sorted(found, key=lambda each: each.index):
+        table.add_row(each.index, str(each.documents), decimal(each.bytes), _state(each))
+    Console(highlight=False).print(table)
+
+
+@app.command
+def swap(
+    name: str = "documents", /, *, to: str | None = None, engine: EngineName | None = None, json: Json = False
+) -> None:
+    """Publish the newest complete unpublished index under a name; searches see it at once.
+
+    Parameters
+    ----------
+    name
+        The name that searches use.
+    to
+        Publish this index instead, for instance to go back to an older one.
+    engine
+        embedded, or elasticsearch.
+
+    """
+    physical = _ask(engine, lambda admin: admin.swap(name, physical=to))
+    if json:
+        print_json({"name": name, "index": physical})
+        return
+    Console(highlight=False, soft_wrap=True).print(physical)
+    _say(f"Searches of {name} see it now. Next: searchsvc search QUERY --index {name}")
+
+
+def _ask(engine: EngineName | None, work: Callable[[IndexAdmin], Awaitable[_Answer]]) -> _Answer:
+    async def ask() -> _Answer:
+        async with open_runtime(settings(engine=engine)) as runtime:
+            return await work(runtime.engine.admin)
+
+    return asyncio.run(ask())
+
+
+def _check(file: Path) -> _Checked:
+    """Reads the whole file before anything is loaded. Raises InvalidDocuments if it cannot be read."""
+    documents, bad = 0, 0
+    shown: list[BadLine] = []
+    with progress() as bar:
+        for line in bar.track(read_documents(file), total=None, description=f"checking {escape(file.name)}"):
+            if isinstance(line, Document):
+                documents += 1
+                continue
+            bad += 1
+            if bad <= _SHOWN:
+                shown.append(line)
+    return _Checked(documents=documents, bad=bad, shown=tuple(shown))
+
+
+def _list_bad(checked: _Checked) -> None:
+    for bad in checked.shown:
+        _say(f"line {bad.number}: {bad.problem}")
+    if checked.bad > len(checked.shown):
+        _say(f"and {checked.bad - len(checked.shown)} more")
+
+
+def _load(file: Path, checked: _Checked, index: str, engine: EngineName | None) -> LoadReport:
+    with progress() as bar:
+        task = bar.add_task(f"loading {escape(file.name)}", total=checked.documents)
+        report = _ask(
+            engine,
+            lambda admin: admin.load(index, _documents(file), progress=lambda done: bar.update(task, completed=done)),
+        )
+    if report.loaded + report.duplicates != checked.documents:
+        raise SearchError(
+            f"{checked.documents} documents were read from {file}, but {report.loaded} loaded and"
+            f" {report.duplicates} duplicates make another number.",
+            hint="Was the file changed during the load? Load it again: nothing is doubled.",
+        )
+    return report
+
+
+def _documents(file: Path) -> Iterator[Document]:
+    return (line for line in read_documents(file) if isinstance(line, Document))
+
+
+def _say_what_next(report: LoadReport) -> None:
+    name = report.index.rsplit("-", 2)[0]  # a physical index is NAME-v1-TIME
+    if report.live:
+        _say(f"{name} is live. Next: searchsvc search QUERY --index {name}")
+        return
+    _say(f"No search sees it yet. Next: searchsvc index swap {name} --to {report.index}")
+
+
+def _state(found: IndexStatus) -> str:
+    if not found.complete:
+        return "not complete: its load did not end" if found.documents else "empty"
+    return f"live as {found.alias}" if found.alias is not None else "complete, not published"
+
+
+def _say(sentence: str) -> None:
+    talk().print(escape(sentence), soft_wrap=True)

@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from searchsvc.cli import main
+from tests.support.collections import CORPUS, QUERIES, write_collection, write_jsonl
+
+PLAIN = "plain:expansion=off,rerank=off"
+
+
+@pytest.fixture(autouse=True)
+def a_data_folder(monkeypatch, tmp_path):
+    monkeypatch.setenv("SEARCHSVC_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def collection(tmp_path):
+    return write_collection(tmp_path / "collection", suffix=".gz")
+
+
+def evaluate(capsys, *tokens):
+    main(["evaluate", *map(str, tokens), "--json"])
+    return json.loads(capsys.readouterr().out)
+
+
+def error(capsys, *tokens):
+    with pytest.raises(SystemExit) as caught:
+        main(["evaluate", *map(str, tokens)])
+    assert caught.value.code == 2
+    return " ".join(capsys.readouterr().err.split())
+
+
+def statuses(capsys):
+    main(["index", "status", "--json"])
+    return json.loads(capsys.readouterr().out)["indices"]
+
+
+def test_three_variants_run_through_the_real_pipeline(capsys, collection):
+    told = evaluate(capsys, collection)
+
+    assert (told["engine"], told["queries"], told["depth"]) == ("embedded", 3, 100)
+    assert told["expander"]["model"] == "neighbours"
+    assert told["reranker"]["model"] == "use-multilingual-v3"
+    assert [each["name"] for each in told["variants"]] == ["base", "rerank", "full"]
+    base, rerank, full = told["variants"]
+    assert base["measures"] == {"nDCG@10": pytest.approx(1.0), "RR@10": 1.0, "R@100": 1.0}
+    assert base["differences"] == {}
+    assert set(rerank["differences"]) == {"nDCG@10", "RR@10", "R@100"}
+    assert full["missed"] == []
+    assert set(base["queries"]) == {"q1", "q2", "q3"}
+
+
+def test_the_corpus_is_loaded_once_as_an_index_of_its_own(capsys, collection):
+    index = evaluate(capsys, collection, "--variant", PLAIN)["index"]
+    first = statuses(capsys)
+    evaluate(capsys, collection, "--variant", PLAIN)
+
+    assert statuses(capsys) == first
+    assert [(each["alias"], each["documents"]) for each in first] == [(index, 4)]
+
+
+def test_people_see_tables_and_which_parts_ran(capsys, collection):
+    main(["evaluate", str(collection), "--variant", PLAIN, "--variant", "rr:expansion=off"])
+
+    shown = capsys.readouterr().out
+    assert "3 judged queries; engine embedded" in " ".join(shown.split())
+    assert "Δ plain" in shown
+    assert "p95 ms" in shown
+
+
+def test_runs_are_written_in_trec_format(capsys, collection, tmp_path):
+    told = evaluate(capsys, collection, "--variant", PLAIN, "--runs", tmp_path / "made" / "runs")
+
+    file = tmp_path / "made" / "runs" / "plain.trec"
+    assert told["runs"] == [str(file)]
+    lines = [line.split(" ") for line in file.read_text("utf-8").splitlines()]
+    assert {len(line) for line in lines} == {6}
+    assert lines[0][:4] == ["q1", "Q0", "dns", "1"]
+
+
+def test_an_id_with_a_space_stops_a_run_before_the_first_search(capsys, tmp_path):
+    folder = write_collection(tmp_path / "c", corpus=[*CORPUS, {"id": "a b", "text": "x"}])
+
+    assert "The document id 'a b' has a space in it" in error(capsys, folder, "--runs", tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+    assert statuses(capsys) == []
+
+
+def test_recorded_candidates_take_the_place_of_the_retriever(capsys, collection, tmp_path):
+    lists = write_jsonl(
+        tmp_path / "lists.jsonl",
+        [{"query_id": "q1", "run": "r", "docs": ["disk", "wifi"]}, {"query_id": "q2", "run": "r", "docs": ["java"]}],
+    )
+
+    told = evaluate(capsys, collection, "--candidates", f"{lists}:r", "--variant", PLAIN, "--measures", "RR@10,R@100")
+
+    (plain,) = told["variants"]
+    assert [plain["queries"][query_id]["RR@10"] for query_id in ("q1", "q2", "q3")] == [0.5, 1.0, 0.0]
+    assert told["queries_without_candidates"] == 1
+    assert told["candidates"] == {"source": f"{lists}:r", "shuffle": None}
+
+
+def test_reranking_mends_a_shuffled_list(capsys, tmp_path):
+    docs = [{"id": f"d{number}", "text": text} for number, text in enumerate(TOPICS)]
+    queries = [{"id": f"q{number}", "text": text} for number, text in enumerate(TOPICS)]
+    qrels = [(f"q{number}", f"d{number}", 1) for number in range(len(TOPICS))]
+    folder = write_collection(tmp_path / "c", corpus=docs, queries=queries, qrels=qrels)
+    lists = write_jsonl(
+        tmp_path / "lists.jsonl", [{"query_id": query["id"], "docs": [doc["id"] for doc in docs]} for query in queries]
+    )
+
+    told = evaluate(
+        capsys,
+        *(folder, "--candidates", lists, "--shuffle", "7", "--measures", "RR@10"),
+        *("--variant", PLAIN, "--variant", "rr:expansion=off,rerank=on"),
+    )
+
+    plain, rerank = told["variants"]
+    assert plain["measures"]["RR@10"] < 0.6
+    assert rerank["differences"]["RR@10"]["mean"] > 0.2
+
+
+def test_what_is_left_out_is_told(capsys, tmp_path):
+    folder = write_collection(tmp_path / "c", queries=[*QUERIES, {"id": "q4", "text": "unjudged"}])
+
+    main(["evaluate", str(folder), "--variant", PLAIN])
+
+    assert "1 queries have no judgement and are left out" in capsys.readouterr().out
+
+
+def test_what_is_wrong_is_told_before_anything_is_loaded(capsys, collection):
+    assert "There is no measure 'ndcg@10'. Did you mean nDCG?" in error(capsys, collection, "--measures", "ndcg@10")
+    assert "there is no key 'reranker'" in error(capsys, collection, "--variant", "v:reranker=on")
+    assert "--shuffle works on --candidates" in error(capsys, collection, "--shuffle", "1")
+    assert "is not a folder" in error(capsys, "nowhere")
+    assert statuses(capsys) == []
+
+
+def test_an_expansion_that_there_is_not_is_told_before_the_first_search(capsys, collection):
+    told = error(capsys, collection, "--variant", "v:expansion=neighbors")
+
+    assert "Variant v: there is no expansion 'neighbors' here. Did you mean neighbours?" in told
+
+
+def test_a_bad_line_of_the_corpus_is_named(capsys, tmp_path):
+    folder = write_collection(tmp_path / "c", corpus=[*CORPUS, {"id": "x", "text": None}])
+
+    assert "corpus.jsonl line 5: 'text' is missing" in error(capsys, folder)
+
+
+@pytest.mark.es
+def test_on_elasticsearch_a_missing_reranker_is_told(capsys, collection, es_url, monkeypatch):
+    monkeypatch.setenv("SEARCHSVC_ELASTICSEARCH__URL", es_url)
+
+    told = evaluate(capsys, collection, "--engine", "elasticsearch", "--variant", PLAIN, "--variant", "rr:rerank=on")
+
+    plain, rerank = told["variants"]
+    assert told["engine"] == "elasticsearch"
+    assert plain["measures"]["nDCG@10"] == pytest.approx(1.0)
+    assert plain["missed"] == []
+    assert {(each["stage"], each["reason"], each["queries"]) for each in rerank["missed"]} == {
+        ("expand", "notConfigured", 3),
+        ("rerank", "notConfigured", 3),
+    }
+
+
+TOPICS = (
+    "reset the password of a mail account",
+    "printer prints blank pages",
+    "laptop battery does not charge",
+    "database connection pool is exhausted",
+    "screen flickers after a driver update",
+    "keyboard types the wrong characters",
+)
