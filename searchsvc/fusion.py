@@ -71,6 +71,16 @@ def reorder(ranking: Ranking, scores: Sequence[float], kind: ScoreKind) -> Ranki
     return Ranking(candidates=tuple(rescored), score_kind=kind)
 
 
+def lexical_scores(fused: Ranking, base: Ranking) -> Ranking:
+    """`fused` in its order with the scores of `base`, 0 where that did not find the document.
+
+    A fused score tells a place, not how well the words match; a reranker that adds the lexical score needs the latter.
+    """
+    scores = {candidate.doc_id: candidate.score for candidate in base}
+    rescored = (replace(candidate, score=scores.get(candidate.doc_id, 0.0)) for candidate in fused)
+    return Ranking(candidates=tuple(rescored), score_kind=base.score_kind)
+
+
 def _real(lists: Sequence[WeightedList]) -> list[WeightedList]:
     return [each for each in lists if len(each.ranking) and each.ranking.candidates[0].score > 0]
 

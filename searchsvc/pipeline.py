@@ -11,7 +11,17 @@ from searchsvc.account import Account
 from searchsvc.errors import InvalidRequest, Reason
 from searchsvc.explain import Rankings, ranked_candidates
 from searchsvc.forms import ComposedQuery
-from searchsvc.model import Deadline, ExpansionOptions, Form, Mode, Ranking, RerankQuery, SearchRequest, WeightedQuery
+from searchsvc.model import (
+    Deadline,
+    ExpansionOptions,
+    Form,
+    Mode,
+    Ranking,
+    RerankQuery,
+    ScoreKind,
+    SearchRequest,
+    WeightedQuery,
+)
 from searchsvc.policy import Decision, decide
 from searchsvc.protocols import Expander, ExpandRequest, Reranker, Retriever
 from searchsvc.result import Expansion, Reranking, Retrieval, SearchResult, Stage, Total
@@ -52,8 +62,8 @@ class Pipeline:
             raise
         composed = await self._expanded(query, expanding, account)
         retrieved = await self._retrieve_expanded(base.ranking, composed, account)
-        reranking = await self._rerank(retrieved, composed, account)
         window = retrieved.head(request.rerank.depth)
+        reranking = await self._rerank(_as_read(window, base.ranking), composed, account)
         rankings = Rankings(
             base=base.ranking,
             retrieved=retrieved,
@@ -148,17 +158,16 @@ class Pipeline:
 
     async def _rerank(
         self,
-        ranking: Ranking,
+        window: Ranking,
         composed: ComposedQuery | None,
         account: Account,
     ) -> Reranking | None:
-        """Scores for the head of `ranking`: all of the window or none."""
+        """Scores for all of `window`, or none."""
         request, options = account.request, account.request.rerank
         if options.mode is Mode.OFF or self.reranker is None:
             off = options.mode is Mode.OFF
             account.skip(Stage.RERANK, Reason.SWITCHED_OFF if off else Reason.NOT_CONFIGURED)
             return None
-        window = ranking.head(options.depth)
         if not len(window):
             account.skip(Stage.RERANK, Reason.NOTHING_TO_DO)
             return None
@@ -189,6 +198,11 @@ class Pipeline:
             took_ms=account.took_ms(),
             matched_terms=frozenset(self.analyze(request.user_query)) | frozenset(kept),
         )
+
+
+def _as_read(window: Ranking, base: Ranking) -> Ranking:
+    """The window as a reranker is given it: with lexical scores."""
+    return window if window.score_kind is ScoreKind.BM25 else fusion.lexical_scores(window, base)
 
 
 async def _scores(

@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -109,13 +110,15 @@ def _print(report: _Report) -> None:
 
 
 def _effect_table(report: _Report) -> Table:
-    table = Table(title=f"Effect on {len(report.effects)} judged queries over {report.documents} articles")
-    table.add_column("row")
+    table = Table(
+        title=f"Effect on {len(report.effects)} judged queries over {report.documents} articles", box=SIMPLE_HEAD
+    )
+    table.add_column("", no_wrap=True)
     featured = [effect for effect in report.effects if effect.query.text in FEATURED]
-    for effect in featured:
-        table.add_column(f"rank\n{effect.query.text}", justify="right")
-    for column in ("mean rank\ngain", "Top-1\nshare", "MRR", "not\nfound"):
-        table.add_column(column, justify="right")
+    for number in range(1, len(featured) + 1):
+        table.add_column(f"({number})", justify="right", no_wrap=True, min_width=3)
+    for column in ("gain", "Top-1", "MRR", "absent"):
+        table.add_column(column, justify="right", no_wrap=True, min_width=len(column))
     for row in ROWS:
         figures = summary(report.effects, row)
         ranks = ["-" if effect.ranks[row] is None else str(effect.ranks[row]) for effect in featured]
@@ -126,15 +129,17 @@ def _effect_table(report: _Report) -> Table:
 
 
 def _tell(report: _Report, console: Console) -> None:
-    console.print(f"expander: {_name(report.info['expander'])}; reranker: {_name(report.info['reranker'])}")
-    console.print("Rank of the first document of the highest grade; gains count over base, not found as rank 51.")
-    console.print("The article reports ranks 4→1, 3→1, 5→1 for the three, +2.3 ranks and Top-1 +60 %.")
+    featured = ", ".join(f"({number}) {query}" for number, query in enumerate(FEATURED, 1))
+    console.print(f"Made by: expander {_name(report.info['expander'])}, reranker {_name(report.info['reranker'])}.")
+    console.print(f"Rank of the first document of the highest grade; {featured}.")
+    console.print("Gain: mean ranks gained on base over all queries, an absent document counted as rank 51.")
+    console.print("The article reports 4→1, 3→1 and 5→1 for the three, +2.3 ranks, Top-1 +60 %.")
     degraded = sum(bool(effect.ours.degraded) for effect in report.effects)
     if degraded:
         talk().print(f"[yellow]degraded in {degraded} of {len(report.effects)} queries:[/] {_reasons(report)}")
     console.print()
-    console.print("Next: start the API           .venv/bin/searchsvc serve     then open http://127.0.0.1:8080/docs")
-    console.print("      with Elasticsearch      docker compose up -d          (README: the full stack)")
+    console.print("Next:  .venv/bin/searchsvc serve    the API; try it at http://127.0.0.1:8080/docs")
+    console.print("       docker compose up -d         with Elasticsearch; README has the models")
 
 
 def _reasons(report: _Report) -> str:

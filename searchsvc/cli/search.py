@@ -99,14 +99,18 @@ def heading(result: SearchResult) -> list[str]:
 
 def hit_table(hits: tuple[RankedCandidate, ...]) -> Table:
     """One line a document: its rank and score in every stage."""
-    table = Table(box=None, padding=(0, 1), header_style="bold")
-    for column in ("rank", "retrieval", "rerank", "move"):
-        table.add_column(column, justify="right", no_wrap=True)
-    table.add_column("document", overflow="ellipsis", no_wrap=True)
+    table = Table(box=None, padding=(0, 1), header_style="bold", expand=True)
+    for column, width in (("rank", 4), ("retrieval", 11), ("score", 13), ("move", 4)):
+        table.add_column(column, justify="right", no_wrap=True, width=width)
+    table.add_column("document", overflow="ellipsis", no_wrap=True, ratio=1)
     for hit in hits:
-        before = "-" if hit.retrieval is None else f"{hit.retrieval.rank} ({hit.retrieval.score:.2f})"
-        reranked = f"{hit.score:.3f} {hit.score_kind}"
-        move = "new" if hit.movement is None else f"{hit.movement:+d}" if hit.movement else "="
         title = hit.candidate.title or hit.candidate.text[:80]
-        table.add_row(str(hit.rank), before, reranked, move, escape(f"{title}  [{hit.candidate.doc_id}]"))
+        table.add_row(str(hit.rank), *_stages(hit), escape(f"{title} [{hit.candidate.doc_id}]"))
     return table
+
+
+def _stages(hit: RankedCandidate) -> tuple[str, str, str]:
+    before = "-" if hit.retrieval is None else f"{hit.retrieval.rank:>2} ({hit.retrieval.score:.2f})"
+    reranked = f"{hit.score:.3f} {hit.score_kind}"
+    move = "new" if hit.movement is None else f"{hit.movement:+d}" if hit.movement else "="
+    return before, reranked, move

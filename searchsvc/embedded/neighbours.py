@@ -56,7 +56,7 @@ class NeighbourExpander:
 
     @property
     def default_form(self) -> Form:
-        return Form.RRF
+        return Form.ZSCORE
 
     @property
     def default_weight(self) -> float:
@@ -81,6 +81,7 @@ class NeighbourExpander:
                     df=counts.df[term],
                     source=METHOD,
                     source_text=terms[term][1].source_text,
+                    surface=self._vocabulary.surfaces[terms[term][0]],
                 )
                 for term in best
             ),
