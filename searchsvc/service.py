@@ -7,11 +7,12 @@ from dataclasses import replace
 from datetime import datetime
 
 from searchsvc.documents import FILTER_FIELDS, clean
-from searchsvc.errors import InvalidRequest
+from searchsvc.errors import InvalidRequest, UnknownIndex
 from searchsvc.model import AnyOf, Deadline, Mode, Range, SearchRequest
 from searchsvc.pipeline import Pipeline
 from searchsvc.protocols import Engine, OpenIndex, Retriever
 from searchsvc.result import SearchResult
+from searchsvc.suggest import did_you_mean
 
 MAX_QUERY_CHARACTERS = 8192
 MAX_DEPTH = 200
@@ -41,7 +42,11 @@ class SearchService:
 
     async def pipeline(self, index: str) -> Pipeline:
         """The pipeline of a published index. Raises UnknownIndex, StageError."""
-        opened = await self._engine.open(index)
+        try:
+            opened = await self._engine.open(index)
+        except UnknownIndex as error:
+            names = await self._engine.names()
+            raise UnknownIndex(error.message, hint=did_you_mean(index, names) if names else error.hint) from None
         known = self._pipelines.get(index)
         if known is None or known[0] is not opened:
             known = (opened, self._assemble(opened))

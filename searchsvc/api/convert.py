@@ -70,7 +70,7 @@ def to_reply(result: SearchResult) -> dict[str, Any]:
 
 def _expansion(value: str | ExpansionBody) -> ExpansionOptions:
     if isinstance(value, str):
-        if value in Mode:
+        if value in frozenset(Mode):
             return ExpansionOptions(mode=Mode(value))
         return ExpansionOptions(mode=Mode.ON, method=value)
     return ExpansionOptions(

@@ -12,6 +12,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
+from searchsvc.api.wire import ExpansionBody, RangeBody, RerankBody, SearchBody
 from searchsvc.errors import (
     BackendTimeout,
     BackendUnavailable,
@@ -23,6 +24,7 @@ from searchsvc.errors import (
     StageError,
     UnknownIndex,
 )
+from searchsvc.suggest import did_you_mean
 
 _log = logging.getLogger(__name__)
 _RETRY_AFTER_S = 1
@@ -81,7 +83,7 @@ async def _search_error(_: Request, error: Exception) -> Response:
         status,
         kind=_kebab(type(error).__name__),
         detail=error.message,
-        next_step=error.hint,
+        next_step=error.hint or _next_step(error),
         errors=pointed,
         retryable=isinstance(error, BackendTimeout | BackendUnavailable | Overloaded),
     )
@@ -89,7 +91,7 @@ async def _search_error(_: Request, error: Exception) -> Response:
 
 async def _validation_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - narrows the type
-    errors = [_told(each) for each in error.errors()]
+    errors = _deepest([_told(each) for each in error.errors()])
     malformed = any(each["type"] == "json_invalid" for each in error.errors())
     first = errors[0] if errors else {"pointer": "", "detail": "The request is not valid."}
     return problem(
@@ -119,14 +121,30 @@ async def _bug(_: Request, error: Exception) -> Response:
     )
 
 
+def _next_step(error: SearchError) -> str:
+    if isinstance(error, BackendTimeout):
+        return "Try again, or allow more time with timeout_ms."
+    if isinstance(error, BackendUnavailable | Overloaded):
+        return "Try again in a moment."
+    return "See the log of the service."
+
+
 def _told(error: dict[str, Any]) -> dict[str, str]:
     """Where and what, without the value: it may be long, private, or no valid text."""
-    location = [str(part) for part in error["loc"] if part != "body"]
-    if error["type"] == "extra_forbidden":
-        return {"pointer": "/" + "/".join(location), "detail": "There is no such field."}
     if error["type"] == "json_invalid":
         return {"pointer": "", "detail": "The body is not JSON."}
-    return {"pointer": "/" + "/".join(_without_branches(location)), "detail": str(error["msg"])}
+    location = _without_branches([str(part) for part in error["loc"] if part != "body"])
+    pointer = "".join(f"/{part.replace('~', '~0').replace('/', '~1')}" for part in location)
+    if error["type"] != "extra_forbidden":
+        return {"pointer": pointer, "detail": str(error["msg"])}
+    hint = did_you_mean(location[-1], _FIELDS.get(location[0] if len(location) > 1 else "", _FIELDS[""]))
+    return {"pointer": pointer, "detail": f"There is no such field. {hint}"}
+
+
+def _deepest(errors: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Of a value that fits no branch of a union, the branch that it came nearest to."""
+    pointers = [error["pointer"] for error in errors]
+    return [error for error in errors if not any(other.startswith(error["pointer"] + "/") for other in pointers)]
 
 
 def _without_branches(location: list[str]) -> list[str]:
@@ -135,6 +153,12 @@ def _without_branches(location: list[str]) -> list[str]:
 
 
 _BRANCHES = frozenset({"str", "constrained-str", "list", "literal"})
+_FIELDS = {
+    "": [field.alias or name for name, field in SearchBody.model_fields.items()],
+    "expansion": list(ExpansionBody.model_fields),
+    "rerank": list(RerankBody.model_fields),
+    "filters": list(RangeBody.model_fields),
+}
 
 
 def _kebab(name: str) -> str:

@@ -1,0 +1,76 @@
+"""Health, info, and the description of the API."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import httpx
+
+from searchsvc import __version__
+from searchsvc.api.app import create_app
+from searchsvc.settings import Settings
+from tests.api.test_search import assert_problem
+
+
+async def test_the_process_is_alive(client: httpx.AsyncClient) -> None:
+    reply = await client.get("/livez")
+
+    assert reply.status_code == 200
+
+
+async def test_ready_with_an_index(client: httpx.AsyncClient) -> None:
+    reply = await client.get("/readyz")
+
+    assert reply.json() == {"status": "ready", "indices": ["documents"]}
+
+
+async def test_not_ready_without_one(tmp_path: Path) -> None:
+    app = create_app(Settings(data_dir=tmp_path))
+    transport = httpx.ASGITransport(app=app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://api") as client,
+    ):
+        assert (await client.get("/livez")).status_code == 200
+        assert_problem(await client.get("/readyz"), 503)
+        assert_problem(await client.post("/v1/search", json={"query": "a"}), 404, "/index")
+
+
+async def test_info_says_what_runs(client: httpx.AsyncClient) -> None:
+    info = (await client.get("/info")).json()
+
+    assert info["version"] == __version__
+    assert info["engine"] == "embedded"
+    assert info["reranker"] == {"kind": "embedded", "model": "use-multilingual-v3"}
+    assert info["limits"] == {"query_characters": 8192, "depth": 200}
+
+
+async def test_info_holds_no_secret(tmp_path: Path) -> None:
+    settings = Settings(
+        data_dir=tmp_path,
+        expander={"url": "http://127.0.0.1:9/v1", "api_key": "sk-very-secret"},
+        reranker={"url": "http://127.0.0.1:9", "api_key": "sk-also-secret"},
+    )
+    app = create_app(settings)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://api") as client,
+    ):
+        text = (await client.get("/info")).text
+
+    assert "secret" not in text
+    assert "http://127.0.0.1:9/v1" in text
+
+
+async def test_the_description_is_openapi_3_1(client: httpx.AsyncClient) -> None:
+    description = (await client.get("/openapi.json")).json()
+
+    assert description["openapi"].startswith("3.1")
+    operation = description["paths"]["/v1/search"]["post"]
+    assert {"200", "400", "404", "422", "502", "503", "504"} <= set(operation["responses"])
+    assert "application/problem+json" in operation["responses"]["422"]["content"]
+
+
+async def test_unknown_routes_and_methods_are_problems(client: httpx.AsyncClient) -> None:
+    assert_problem(await client.get("/nope"), 404)
+    assert_problem(await client.get("/v1/search"), 405)
