@@ -152,7 +152,11 @@ def _explanation(tree: Explanation) -> dict[str, Any]:
 
 
 def _stage(trace: StageTrace) -> dict[str, Any]:
-    reply = {"stage": trace.stage, "status": trace.status, "reason": trace.reason, "took_ms": trace.took_ms}
-    if trace.message:
-        reply["message"] = trace.message
-    return {**trace.detail, **reply}
+    return {
+        **trace.detail,
+        "stage": trace.stage,
+        "status": trace.status,
+        "reason": trace.reason,
+        "took_ms": trace.took_ms,
+        **({"message": trace.message} if trace.message else {}),
+    }
