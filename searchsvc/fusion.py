@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import fmean, pstdev
 
 from searchsvc.model import Candidate, Ranking, ScoreKind
@@ -66,7 +66,7 @@ def z_scores(values: Sequence[float]) -> list[float]:
 
 def reorder(ranking: Ranking, scores: Sequence[float], kind: ScoreKind) -> Ranking:
     """The same candidates by their new scores, best first; equal scores keep the order of `ranking`."""
-    rescored = [replace(candidate, score=score) for candidate, score in zip(ranking, scores, strict=True)]
+    rescored = [candidate.scored(score) for candidate, score in zip(ranking, scores, strict=True)]
     rescored.sort(key=lambda candidate: -candidate.score)
     return Ranking(candidates=tuple(rescored), score_kind=kind)
 
@@ -77,7 +77,7 @@ def lexical_scores(fused: Ranking, base: Ranking) -> Ranking:
     A fused score tells a place, not how well the words match; a reranker that adds the lexical score needs the latter.
     """
     scores = {candidate.doc_id: candidate.score for candidate in base}
-    rescored = (replace(candidate, score=scores.get(candidate.doc_id, 0.0)) for candidate in fused)
+    rescored = (candidate.scored(scores.get(candidate.doc_id, 0.0)) for candidate in fused)
     return Ranking(candidates=tuple(rescored), score_kind=base.score_kind)
 
 
@@ -91,4 +91,4 @@ def _by_score(lists: Sequence[WeightedList], scores: dict[str, float], kind: Sco
         for candidate in each.ranking:
             first.setdefault(candidate.doc_id, candidate)
     order = sorted(scores, key=lambda doc_id: (-scores[doc_id], doc_id))
-    return Ranking(candidates=tuple(replace(first[doc_id], score=scores[doc_id]) for doc_id in order), score_kind=kind)
+    return Ranking(candidates=tuple(first[doc_id].scored(scores[doc_id]) for doc_id in order), score_kind=kind)

@@ -15,4 +15,4 @@ No such token holds a space, so one space after the `<` takes its meaning away a
 
 def neutralise(text: str) -> str:
     """`text` cleaned, with a space inside whatever a tokenizer would take for a control token."""
-    return _CONTROL_TOKEN.sub("< ", clean(text))
+    return _CONTROL_TOKEN.sub("< ", clean(text)) if "<" in text else clean(text)
