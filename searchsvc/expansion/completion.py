@@ -58,8 +58,10 @@ def _text(reply: ChatReply) -> str:
 
 
 def _repeats(text: str, prompt: Prompt) -> bool:
-    """Whether a passage of the system prompt stands in `text`."""
+    """Whether `text` stands in the system prompt, or a passage of the system prompt in `text`."""
     said, told = _squashed(text), _squashed(prompt.system)
+    if said in told:
+        return True
     width = _ECHO_CHARACTERS if prompt.language == "zh" else 2 * _ECHO_CHARACTERS
     return any(said[start : start + width] in told for start in range(0, len(said) - width + 1, width // 2))
 

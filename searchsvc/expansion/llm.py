@@ -52,9 +52,9 @@ class LlmExpander:
             deadline=request.deadline,
         )
         text = read_completion(reply, prompt)
-        if set(self._analyzer.terms(text)) <= set(self._analyzer.terms(user_query)):
-            raise BadModelOutput("The completion only repeats the query.")
         keywords = extract_keywords(text, self._analyzer, idf=_unweighted)
+        if {keyword.term for keyword in keywords} <= set(self._analyzer.terms(user_query)):
+            raise BadModelOutput("The completion has no keyword that the query lacks.")
         counts = await self._statistics.document_frequencies(
             [keyword.term for keyword in keywords], deadline=request.deadline
         )

@@ -87,7 +87,7 @@ def test_prose_that_was_cut_is_bad_output() -> None:
 def test_an_echo_of_the_prompt_is_bad_output(language: Language) -> None:
     lines = find_prompt("complete-v1", language).system.strip().splitlines()
 
-    for line in [lines[0], lines[2], " ".join(lines), lines[3].upper()]:
+    for line in [lines[0], lines[0][:20], lines[2], " ".join(lines), lines[3].upper()]:
         with pytest.raises(BadModelOutput, match="repeats the prompt"):
             read(json.dumps({"completion": line}), language=language)
 
