@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterable
 
 from searchsvc.documents import Document
+from searchsvc.embedded.errors import other_analyser
 from searchsvc.embedded.loading import load_documents
 from searchsvc.embedded.store import DataFolder, is_physical, name_of
 from searchsvc.embedded.worker import Worker
@@ -86,6 +87,9 @@ class EmbeddedAdmin:
             raise UnknownIndex(
                 f"{physical!r} is no complete index of {name!r}.", hint="`searchsvc index status` lists all."
             )
+        made_by = self._folder.meta(physical).fingerprint
+        if made_by != self._analyzer.fingerprint:
+            raise other_analyser(physical, made_by, self._analyzer.fingerprint)
         self._folder.publish(name, physical)
         return physical
 

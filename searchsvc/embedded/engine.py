@@ -99,10 +99,10 @@ class EmbeddedEngine:
             raise other_analyser(physical, meta.fingerprint, self._analyzer.fingerprint)
         opened = open_tantivy(self._folder.tantivy(physical), physical)
         stored = StoredVectors.open(self._folder.vectors)
-        statistics = EmbeddedStatistics(physical, opened, self._worker)
+        statistics = EmbeddedStatistics(opened, self._worker)
         return OpenIndex(
             physical=physical,
-            retriever=EmbeddedRetriever(physical, opened, self._worker),
+            retriever=EmbeddedRetriever(opened, self._worker),
             statistics=statistics,
             neighbours=NeighbourExpander(
                 Vocabulary.read(self._folder.folder(physical), physical),

@@ -19,8 +19,7 @@ import tantivy
 from searchsvc.documents import Document
 from searchsvc.embedded.errors import index_errors
 from searchsvc.embedded.filters import milliseconds
-from searchsvc.text import Analyzer
-from searchsvc.text.stopwords import is_stop_word
+from searchsvc.text import Analyzer, is_stop_word
 
 _WORD = re.compile(r"[\u3400-\u9fff]{2,8}|[a-z\u00df-\u00f6\u00f8-\u00ff]{3,21}")
 """A word that may be a neighbour of another one: Chinese of 2 to 8 characters or Latin of 3 to 21 letters."""
@@ -30,6 +29,8 @@ _WORD = re.compile(r"[\u3400-\u9fff]{2,8}|[a-z\u00df-\u00f6\u00f8-\u00ff]{3,21}"
 class OpenTantivy:
     """An index at one commit: later commits are not seen."""
 
+    index: str
+    """Its name, for errors."""
     schema: tantivy.Schema
     searcher: tantivy.Searcher
 
@@ -45,7 +46,7 @@ def open_tantivy(folder: Path, index: str) -> OpenTantivy:
     with index_errors("opened", index):
         opened = _registered(tantivy.Index.open(str(folder)))
         opened.config_reader(reload_policy="manual")  # a snapshot; and no thread that watches the folder
-        return OpenTantivy(opened.schema, opened.searcher())
+        return OpenTantivy(index, opened.schema, opened.searcher())
 
 
 def as_tantivy(document: Document, analyzer: Analyzer) -> tantivy.Document:
@@ -77,17 +78,20 @@ def source_of(stored: tantivy.Document) -> dict[str, Any]:
 
 
 def word_surfaces(opened: OpenTantivy) -> dict[str, str]:
-    """Every term that may be a neighbour, and the word that it is most often made from."""
+    """Every term that may be a neighbour, and the word that it is most often made from. Raises StageError."""
     surfaces: dict[str, str] = {}
-    for pair, _ in opened.searcher.terms_with_prefix("words", ""):  # most frequent first
+    with index_errors("read", opened.index):
+        pairs = opened.searcher.terms_with_prefix("words", "")
+    for pair, _ in pairs:  # most frequent first
         term, surface = pair.split("/")
         surfaces.setdefault(term, surface)
     return surfaces
 
 
 def document_counts(opened: OpenTantivy) -> dict[str, int]:
-    """In how many documents each term of the index is."""
-    return dict(opened.searcher.terms_with_prefix("tokens", ""))
+    """In how many documents each term of the index is. Raises StageError."""
+    with index_errors("read", opened.index):
+        return dict(opened.searcher.terms_with_prefix("tokens", ""))
 
 
 def is_word(term: str, surface: str) -> bool:

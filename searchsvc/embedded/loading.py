@@ -55,8 +55,7 @@ def load_documents(
         loaded = _Load(folder, physical, analyzer, vectors).run(documents, report)
         opened = open_tantivy(folder.tantivy(physical), physical)
         done = loaded.documents + loaded.duplicates
-        with index_errors("read", physical):
-            vocabulary = build_vocabulary(opened, vectors, folder.vectors, lambda: report(done))
+        vocabulary = build_vocabulary(opened, vectors, folder.vectors, lambda: report(done))
     vocabulary.write(folder.folder(physical))
     folder.write_meta(
         physical,

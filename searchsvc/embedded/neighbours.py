@@ -1,7 +1,9 @@
 """Expansion without a language model: the words of the index that are nearest to the words of the query.
 
 The sentence encoder puts words of different languages side by side, so a query finds documents in another language.
-The terms make a list of their own, fused at half weight: within one language a mixture of both loses a little.
+The terms make a list of their own, fused with the original's by standardised scores at 0.3. Fused by reciprocal ranks
+at 0.5 that list costs more than it brings, since ranks keep nothing of how well the words matched: nDCG@10 before
+reranking .565 against .767 and .752 without expansion on English FAQs, .580 against .729 and .731 on Chinese titles.
 """
 
 from __future__ import annotations
@@ -60,7 +62,7 @@ class NeighbourExpander:
 
     @property
     def default_weight(self) -> float:
-        return 0.5
+        return 0.3
 
     async def expand(self, request: ExpandRequest) -> Expansion:
         return await self._worker.run_until(request.deadline, self._expand, request)

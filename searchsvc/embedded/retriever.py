@@ -30,9 +30,7 @@ class _Hit:
 class EmbeddedRetriever:
     """Finds candidates in one snapshot of one index."""
 
-    def __init__(self, physical: str, opened: OpenTantivy, worker: Worker) -> None:
-        """`physical` names the index in errors."""
-        self._physical = physical
+    def __init__(self, opened: OpenTantivy, worker: Worker) -> None:
         self._opened = opened
         self._worker = worker
 
@@ -44,7 +42,7 @@ class EmbeddedRetriever:
     def _retrieve(self, query: WeightedQuery, top_k: int, filters: Filters, explain: bool) -> Retrieval:
         if not query.terms:
             return Retrieval(ranking=Ranking(), total=Total(value=0))
-        with index_errors("searched", self._physical):
+        with index_errors("searched", self._opened.index):
             wanted = self._any_of(query.terms)
             if filters:
                 condition = filter_query(self._opened.schema, self._opened.searcher, filters)
@@ -103,9 +101,7 @@ class EmbeddedRetriever:
 class EmbeddedStatistics:
     """Document frequencies in one snapshot; deleted documents count until tantivy merges them away, as in Lucene."""
 
-    def __init__(self, physical: str, opened: OpenTantivy, worker: Worker) -> None:
-        """`physical` names the index in errors."""
-        self._physical = physical
+    def __init__(self, opened: OpenTantivy, worker: Worker) -> None:
         self._opened = opened
         self._worker = worker
 
@@ -115,7 +111,7 @@ class EmbeddedStatistics:
     def count(self, terms: Sequence[str]) -> TermCounts:
         """The same for callers that have a thread of their own."""
         searcher = self._opened.searcher
-        with index_errors("searched", self._physical):
+        with index_errors("searched", self._opened.index):
             return TermCounts(
                 doc_count=searcher.num_docs, df={term: searcher.doc_freq("tokens", term) for term in terms}
             )

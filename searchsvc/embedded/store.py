@@ -31,7 +31,7 @@ from searchsvc.errors import ConfigurationError, Overloaded, UnknownIndex
 LAYOUT = 1
 """Version of the fields of an index: the `v1` in its name."""
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,99}")
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,199}")
 _PHYSICAL = re.compile(rf"(?P<name>{_NAME.pattern})-v(?P<layout>\d+)-(?P<time>\d{{14}})")
 
 
@@ -77,7 +77,7 @@ class DataFolder:
         if _NAME.fullmatch(name) is None or _PHYSICAL.fullmatch(name) is not None:
             raise ConfigurationError(
                 f"{name!r} cannot name an index.",
-                hint="Use up to 100 of a-z, 0-9, '-', '_' and '.', beginning with a letter or a digit.",
+                hint="Use up to 200 of a-z, 0-9, '-', '_' and '.', beginning with a letter or a digit.",
             )
         others = self.physical(name)
         moment = datetime.now(UTC).replace(tzinfo=None, microsecond=0)

@@ -25,7 +25,7 @@ MAX_WORDS = 20_000
 THRESHOLD = 0.55
 """The least cosine similarity of a neighbour."""
 NEIGHBOURS = 6
-"""The most neighbours of one word or query; figures for both in docs/expansion.md."""
+"""The most neighbours of one word or query."""
 _BATCH = 512
 
 Near = tuple[int, float]

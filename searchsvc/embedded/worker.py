@@ -31,6 +31,8 @@ class Worker:
 
     async def run_until(self, deadline: Deadline, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """The result of `work`. Raises BackendTimeout; work that has not begun by then is dropped."""
+        if deadline.left_s() <= 0:
+            raise BackendTimeout("there was no time left for the embedded engine.")
         try:
             async with asyncio.timeout(deadline.left_s()):
                 return await self.run(work, *args, **kwargs)

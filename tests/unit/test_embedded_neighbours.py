@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from searchsvc.documents import Document
+from searchsvc.embedded.engine import EmbeddedEngine
+from searchsvc.embedded.fields import is_word
+from searchsvc.embedded.vocabulary import NEIGHBOURS, THRESHOLD, nearest
+from searchsvc.errors import BackendTimeout
+from searchsvc.forms import compose
+from searchsvc.model import Deadline, Form
+from searchsvc.protocols import Expander, ExpandRequest, OpenIndex
+from searchsvc.result import Expansion
+from tests.support.embedded import SUPPORT_ARTICLES, analyzer, load, loaded_folder, soon, words_query
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return loaded_folder(tmp_path_factory.mktemp("embedded"), SUPPORT_ARTICLES)
+
+
+@pytest.fixture
+async def index(folder: Path) -> AsyncIterator[OpenIndex]:
+    engine = EmbeddedEngine(folder, analyzer())
+    yield await engine.open("documents")
+    await engine.close()
+
+
+async def _expand(index: OpenIndex, query: str, terms: int = 32) -> Expansion:
+    assert index.neighbours is not None
+    return await index.neighbours.expand(ExpandRequest(user_query=query, deadline=soon(), terms=terms))
+
+
+@pytest.mark.parametrize(
+    ("query", "expected", "source_text"),
+    [
+        ("密码", "password", "密码"),
+        ("网络", "network", "网络"),
+        ("computer", "电脑", "computer"),
+        ("wifi", "网络", "wifi"),
+    ],
+)
+async def test_a_word_brings_its_like_in_the_other_language(index, query, expected, source_text) -> None:
+    expansion = await _expand(index, query)
+    found = {term.term: term for term in expansion.terms}
+
+    assert found[expected].source_text == source_text
+    assert found[expected].source == expansion.method == "neighbours"
+    assert 0.4 * THRESHOLD <= found[expected].frequency <= 0.4
+    assert found[expected].df >= 1
+    assert expansion.doc_count == len(SUPPORT_ARTICLES)
+
+
+async def test_an_expanded_query_finds_documents_of_the_other_language(index) -> None:
+    original = words_query("忘记密码")
+    expansion = await _expand(index, "忘记密码")
+    composed = compose(original, expansion, form=index.neighbours.default_form, weight=index.neighbours.default_weight)
+
+    alone = await index.retriever.retrieve(original, top_k=5, filters=(), deadline=soon())
+    expanded = await index.retriever.retrieve(composed.query, top_k=5, filters=(), deadline=soon())
+    assert len(alone.ranking) == 0
+    assert expanded.ranking.candidates[0].doc_id == "pw"
+
+
+async def test_the_words_of_the_query_are_not_proposed(index) -> None:
+    expansion = await _expand(index, "network cable router")
+
+    assert {term.term for term in expansion.terms} & set(analyzer().terms("network cable router")) == set()
+
+
+async def test_the_best_terms_come_first_and_no_more_than_asked(index) -> None:
+    every = (await _expand(index, "网络连接 电脑 password")).terms
+    two = (await _expand(index, "网络连接 电脑 password", terms=2)).terms
+
+    assert [(-term.frequency, term.term) for term in every] == sorted((-term.frequency, term.term) for term in every)
+    assert two == every[:2]
+    assert len({term.term for term in every}) == len(every) > 2
+
+
+async def test_what_is_shown_are_words_not_stems(index) -> None:
+    expansion = await _expand(index, "修理 机器")
+
+    assert "comput" not in expansion.text.split()
+
+
+@pytest.mark.parametrize("query", ["", "\ud800\0", "0x80070005", "!!!", "长" * 8192, "word " * 2000])
+async def test_any_query_can_be_expanded(index, query) -> None:
+    assert len((await _expand(index, query)).terms) <= 32
+
+
+async def test_an_index_without_words_proposes_nothing(tmp_path: Path) -> None:
+    engine = EmbeddedEngine(tmp_path, analyzer())
+    await load(engine, "empty", [Document(doc_id="1", text="42 的 the")])
+
+    assert (await _expand(await engine.open("empty"), "network")).terms == ()
+    await engine.close()
+
+
+async def test_the_list_is_fused_by_scores_not_by_ranks(index) -> None:
+    neighbours: Expander = index.neighbours
+
+    assert (neighbours.default_form, neighbours.default_weight) == (Form.ZSCORE, 0.3)
+
+
+async def test_a_deadline_that_has_passed_is_a_timeout(index) -> None:
+    with pytest.raises(BackendTimeout):
+        await index.neighbours.expand(ExpandRequest(user_query="x", deadline=Deadline.after_ms(0), terms=5))
+
+
+@pytest.mark.parametrize(
+    ("term", "surface", "expected"),
+    [
+        ("网络", "网络", True),
+        ("网络", "網絡", True),
+        ("comput", "Computers", True),
+        ("café", "café", True),
+        ("网", "网", False),
+        ("一二三四五六七八九", "一二三四五六七八九", False),
+        ("ab", "ab", False),
+        ("x" * 22, "x" * 22, False),
+        ("python3", "python3", False),
+        ("0x80070005", "0x80070005", False),
+        ("怎么办", "怎么办", False),
+        ("would", "would", False),
+    ],
+)
+def test_only_words_that_carry_a_topic_have_neighbours(term, surface, expected) -> None:
+    assert is_word(term, surface) is expected
+
+
+@given(values=st.lists(st.sampled_from((0.1, 0.5499, 0.55, 0.6, 0.6, 0.7, 0.9)), max_size=40))
+def test_the_nearest_are_the_best_above_the_threshold(values) -> None:
+    found = nearest(np.array(values, np.float32))
+
+    wanted = sorted((value for value in values if value >= THRESHOLD), reverse=True)[:NEIGHBOURS]
+    assert [similarity for _, similarity in found] == pytest.approx(wanted)
+    assert len({place for place, _ in found}) == len(found)
