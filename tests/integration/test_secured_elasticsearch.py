@@ -1,0 +1,102 @@
+"""The smallest privileges that do, on a node with security on: one role to serve, one to load."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from searchsvc.elastic.client import connect
+from searchsvc.elastic.engine import ElasticEngine
+from searchsvc.errors import BackendRejected
+from searchsvc.model import AnyOf
+from tests.conftest import StartNodes
+from tests.support.elastic import fill, generated, query, soon
+from tests.support.embedded import analyzer
+
+pytestmark = [pytest.mark.es, pytest.mark.slow]
+
+ROLES = """
+searchsvc:
+  cluster: [monitor]
+  indices:
+    - {names: ['documents', 'documents-*'], privileges: [read, view_index_metadata]}
+searchsvc-index:
+  cluster: [monitor]
+  indices:
+    - {names: ['documents', 'documents-*'], privileges: [read, write, manage]}
+"""
+PASSWORD = "a-password"
+
+
+@pytest.fixture(scope="module")
+def url(start_nodes: StartNodes, tmp_path_factory: pytest.TempPathFactory) -> str:
+    roles: Path = tmp_path_factory.mktemp("roles") / "roles.yml"
+    roles.write_text(ROLES)
+    users = [f"root:{PASSWORD}:superuser", f"svc:{PASSWORD}:searchsvc", f"loader:{PASSWORD}:searchsvc-index"]
+    return start_nodes(users=users, roles=roles).urls[0]
+
+
+@asynccontextmanager
+async def engine_of(url: str, user: str | None, password: str = PASSWORD) -> AsyncIterator[ElasticEngine]:
+    client = connect([url], username=user, password=None if user is None else password)
+    engine = ElasticEngine(client, analyzer())
+    try:
+        yield engine
+    finally:
+        await engine.close()
+
+
+async def test_one_role_loads_and_publishes_and_another_searches(url: str) -> None:
+    async with engine_of(url, "loader") as loader:
+        first = await fill(loader, "documents", generated(500))
+        made = await loader.admin.create("documents")
+        second = await fill(loader, "documents", generated(500, seed=2))
+        swapped = await loader.admin.swap("documents")
+        states = {each.index: each for each in await loader.admin.status()}
+    async with engine_of(url, "svc") as service:
+        names = await service.names()
+        opened = await service.open("documents")
+        filters = (AnyOf(field="lang", values=("zh",)),)
+        found = await opened.retriever.retrieve(
+            query("python 导入"), top_k=10, filters=filters, deadline=soon(), explain=True
+        )
+        counts = await opened.statistics.document_frequencies(["python"], deadline=soon())
+
+    assert (first.live, second.live, second.index, swapped) == (True, False, made, made)
+    assert (states[made].alias, states[made].documents, states[made].complete) == ("documents", 500, True)
+    assert names == ("documents",)
+    assert opened.physical == made
+    assert len(found.ranking) == 10
+    assert counts.doc_count == 500
+
+
+async def test_the_role_that_searches_may_not_write_and_is_told_what_is_missing(url: str) -> None:
+    async with engine_of(url, "svc") as service:
+        with pytest.raises(BackendRejected, match="is unauthorized for user \\[svc\\]") as caught:
+            await service.admin.create("documents")
+
+    assert "create_index" in caught.value.message
+    assert "privilege" in caught.value.hint
+
+
+async def test_an_index_outside_the_role_is_refused(url: str) -> None:
+    async with engine_of(url, "svc") as service:
+        with pytest.raises(BackendRejected, match="is unauthorized"):
+            await service.open("secrets")
+
+
+@pytest.mark.parametrize(
+    ("user", "password", "said"),
+    [(None, "", "missing authentication credentials"), ("svc", "wrong-one", r"unable to authenticate user \[svc\]")],
+)
+async def test_without_credentials_that_hold_nothing_works(
+    url: str, user: str | None, password: str, said: str
+) -> None:
+    async with engine_of(url, user, password) as engine:
+        with pytest.raises(BackendRejected, match=said) as caught:
+            await engine.names()
+
+    assert "Check the credentials" in caught.value.hint
