@@ -93,7 +93,9 @@ def test_types_are_strict() -> None:
 )
 def test_an_import_brings_no_more_than_it_needs(module: str, unwanted: set[str]) -> None:
     code = f"import {module}, sys; print(*sys.modules)"
-    run = subprocess.run([sys.executable, "-W", "ignore", "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    run = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
 
     assert unwanted.isdisjoint(run.stdout.split())
 

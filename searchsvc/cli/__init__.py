@@ -19,15 +19,15 @@ app = App(
     help="Relevance in front of Elasticsearch: query expansion, reranking, every score explained.",
     suppress_keyboard_interrupt=False,
 )
-for _name, _where in {
-    "demo": "searchsvc.cli.demo:demo",
-    "serve": "searchsvc.cli.serve:serve",
-    "search": "searchsvc.cli.search:search",
-    "index": "searchsvc.cli.index:app",
-    "evaluate": "searchsvc.cli.evaluate:evaluate",
-    "config": "searchsvc.cli.config:app",
+for _name, (_where, _help) in {
+    "demo": ("searchsvc.cli.demo:demo", "Run the demo queries on the demo corpus and show the effect."),
+    "serve": ("searchsvc.cli.serve:serve", "Serve the HTTP API."),
+    "search": ("searchsvc.cli.search:search", "Search one index."),
+    "index": ("searchsvc.cli.index:app", "Make, fill, publish and list indices."),
+    "evaluate": ("searchsvc.cli.evaluate:evaluate", "Measure variants on a judged collection."),
+    "config": ("searchsvc.cli.config:app", "Show or check the settings."),
 }.items():
-    app.command(_where, name=_name)
+    app.command(_where, name=_name, help=_help)
 
 
 def main(tokens: list[str] | None = None) -> None:

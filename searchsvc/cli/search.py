@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
+from typing import Any
 
-from cyclopts import Parameter
+from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -13,6 +13,7 @@ from rich.table import Table
 from searchsvc.api.convert import to_reply, to_request
 from searchsvc.api.wire import SearchBody
 from searchsvc.cli.common import EngineName, Json, print_json, settings, talk
+from searchsvc.errors import InvalidRequest
 from searchsvc.result import RankedCandidate, SearchResult
 from searchsvc.wiring import open_runtime
 
@@ -21,7 +22,7 @@ def search(
     query: str,
     *,
     index: str = "documents",
-    size: Annotated[int, Parameter(validator=None)] = 10,
+    size: int = 10,
     expansion: str = "auto",
     rerank: str = "on",
     explain: bool = False,
@@ -51,22 +52,29 @@ def search(
         embedded, or elasticsearch.
 
     """
-    body = SearchBody.model_validate(
-        {
-            "query": query,
-            "index": index,
-            "size": size,
-            "expansion": expansion,
-            "rerank": rerank,
-            "explain": explain,
-            "timeout_ms": timeout_ms,
-        }
-    )
-    result = asyncio.run(_search(body, engine))
+    body = {
+        "query": query,
+        "index": index,
+        "size": size,
+        "expansion": expansion,
+        "rerank": rerank,
+        "explain": explain,
+        "timeout_ms": timeout_ms,
+    }
+    result = asyncio.run(_search(_checked(body), engine))
     if json:
         print_json(to_reply(result))
         return
     _print(result)
+
+
+def _checked(body: dict[str, Any]) -> SearchBody:
+    try:
+        return SearchBody.model_validate(body)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0])
+        raise InvalidRequest(f"{name}: {first['msg']}.", pointer=f"/{name}") from None
 
 
 async def _search(body: SearchBody, engine: EngineName | None) -> SearchResult:

@@ -88,7 +88,7 @@ class EmbeddedEngine:
     def _physical(self, name: str) -> str:
         physical = self._folder.aliases().get(name)
         if physical is None:
-            raise UnknownIndex(f"there is no index {name!r}.", hint=f"Load one: `searchsvc index load {name} FILE`.")
+            raise UnknownIndex(f"there is no index {name!r}.", hint=f"Load one: `searchsvc index load FILE --index {name}`.")
         return physical
 
     def _open(self, physical: str) -> OpenIndex:
