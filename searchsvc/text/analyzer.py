@@ -52,7 +52,7 @@ class Analyzer:
         cut_for_search = self._segmenter.cut_for_search
         terms: list[str] = []
         for run in runs.findall(folded):
-            terms += cut_for_search(run) if "\u4e00" <= run < "\u9fd6" else run_terms(run)
+            terms += cut_for_search(run) if is_han(run) else run_terms(run)
         return terms
 
     def words(self, text: str, *, parts: bool = True) -> list[Word]:

@@ -23,12 +23,12 @@ MARKS = "".join(chr(code) for code in range(0x300, 0x10000) if unicodedata.categ
 _SOFT_HYPHEN = "\u00ad"
 """Invisible, inside words: dropped."""
 
-_MELTS = rf"[{MARKS}\u1160-\u11ff\uff9e\uff9f\udc00-\udfff]"
+_MELTING = rf"{MARKS}\u1160-\u11ff\uff9e\uff9f\udc00-\udfff"
 """What NFKC or `clean` may melt into the character before it: marks, Hangul vowels and finals, half-width kana
 marks, the second half of a surrogate pair."""
-_MOVES = re.compile(rf"{_MELTS}|[\0\u00ad\ud800-\udfff]")
+_MOVES = re.compile(rf"[{_MELTING}\0\u00ad\ud800-\udfff]")
 """What makes the folded text shorter."""
-_CLUSTER = re.compile(rf"[\s\S]{_MELTS}*")
+_CLUSTER = re.compile(rf"[\s\S][{_MELTING}]*")
 
 
 def fold(text: str) -> str:
@@ -68,9 +68,13 @@ def _changing() -> tuple[re.Pattern[str], re.Pattern[str]]:
     """Two patterns, since `re` is fast on a large set of characters only within the Basic Multilingual Plane."""
     characters = [chr(code) for code in (*range(0x80, 0xD800), *range(0xE000, 0x10000)) if chr(code).isprintable()]
     folded = fold("\n".join(characters)).split("\n")
-    changed = (before for before, after in zip(characters, folded, strict=True) if before != after and after.isalnum())
-    return re.compile(f"[{''.join(changed)}{MARKS}{_SOFT_HYPHEN}]"), re.compile(
-        "[\U0001d400-\U0001d7ff\U00020000-\U0003ffff]"
+    changed = (
+        before
+        for before, after in zip(characters, folded, strict=True)
+        if before != after and any(map(str.isalnum, after))
+    )
+    return re.compile(f"[{''.join(changed)}{_MELTING}{_SOFT_HYPHEN}]"), re.compile(
+        "[\U0001d400-\U0001d7ff\U00020000-\U0003ffff\U000e0100-\U000e01ef]"
     )
 
 

@@ -8,6 +8,7 @@ runs in linear time, where jieba's own is quadratic in the length of the run.
 
 from __future__ import annotations
 
+import math
 import os
 import warnings
 from collections.abc import Iterable, Iterator
@@ -34,7 +35,7 @@ class JiebaSegmenter:
     def __init__(self, user_words: Iterable[UserWord]) -> None:
         self._tokenizer = _Tokenizer()
         for word in user_words:
-            self._tokenizer.set_word(word.text, word.frequency or self._tokenizer.suggest_freq(word.text))
+            self._tokenizer.set_word(word.text, word.frequency or self._tokenizer.enough_for(word.text))
         self.cut = self._tokenizer.lcut
         self.cut_for_search = self._tokenizer.lcut_for_search
 
@@ -52,12 +53,21 @@ class _Tokenizer(jieba.Tokenizer):  # type: ignore[misc] # jieba has no types
         self.tmp_dir = str(_cache_folder())
         self.cache_file = f"jieba-{jieba.__version__}.cache"
         self.initialize()
+        self.total = sum(self.FREQ.values())  # rjieba counts a word that the dictionary has twice (B超) once
 
     def set_word(self, text: str, frequency: int) -> None:
         self.total += frequency - self.FREQ.get(text, 0)
         self.FREQ[text] = frequency
         for end in range(1, len(text)):
             self.FREQ.setdefault(text[:end], 0)
+
+    def enough_for(self, text: str) -> int:
+        """The frequency that keeps a word whole: jieba's `suggest_freq`, by logarithms and so rounded as in rjieba."""
+        log_total = math.log(self.total)
+        log_share = 0.0
+        for word in self.cut(text, HMM=False):
+            log_share = log_share + math.log(self.FREQ.get(word) or 1) - log_total
+        return max(int(math.exp(log_share + log_total)) + 1, self.FREQ.get(text) or 1)
 
     def cut(self, sentence: str, cut_all: bool = False, HMM: bool = True, use_paddle: bool = False) -> Iterator[str]:  # noqa: ARG002, N803 - jieba's signature
         unknown = ""
@@ -125,11 +135,11 @@ def _emissions() -> dict[str, dict[str, float]]:
 
 
 def _cache_folder() -> Path:
-    """A folder of this user's for the parsed dictionary; without it jieba parses anew each time."""
-    base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA") or Path.home() / ".cache"
-    folder = Path(base) / "searchsvc"
+    """A folder of this user's for the parsed dictionary; where there can be none, jieba parses it at every start."""
     try:
+        base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA") or Path.home() / ".cache"
+        folder = Path(base) / "searchsvc"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError:
-        return folder
+    except (OSError, RuntimeError):
+        return Path(os.devnull)
     return folder

@@ -1,26 +1,28 @@
 """Snippets: the part of a raw text that shows most of a query's terms, with the matched words marked.
 
 Made for ten results a request, so the text is not segmented: Chinese terms are searched as substrings, words of other
-scripts by their stem. The first 10,000 characters of a text are looked at.
+scripts by their stem. The first 5,000 characters of a text are looked at.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Sequence
+from functools import lru_cache
 
 from searchsvc.text.folding import MARKS, changes_words, fold_with_origins, raw_span
-from searchsvc.text.stopwords import is_stop_word
+from searchsvc.text.stopwords import STOP_WORDS
 from searchsvc.text.words import ASCII_RUNS, WORD_RUNS, is_unspaced, run_spans, run_terms
 
-_SCANNED = 10_000
+_SCANNED = 5_000
 _ELLIPSIS = "…"
-_LOOK_AHEAD = 24
-"""Characters within which a cut start looks for the end of a clause."""
+_LOOK_AROUND = 24
+"""Characters within which a cut looks for the end of a clause or of a word."""
 _BREAK = re.compile(r"[\s,.;:!?，。；：！？、…]+")
-_STICKY = frozenset(MARKS) | {"\u200d"}
-"""Combining marks and the joiner of emoji: a cut does not come before them."""
-
+_JOINER = "\u200d"
+"""Between the parts of an emoji."""
+_STICKY = frozenset(MARKS) | {_JOINER} | {chr(code) for code in range(0xE0100, 0xE01F0)}
+"""Combining marks and variation selectors: neither a cut nor the end of a mark comes before them."""
 
 Match = tuple[int, int, str]
 """Where a match begins and ends, and the term."""
@@ -32,52 +34,62 @@ def snippet(text: str, terms: Collection[str], *, length: int = 200, pre: str = 
     The text is as it was but for the marks `pre` and `post` and an ellipsis at a cut end; nothing is escaped. Matches
     that touch or overlap share one mark. Stop words are marked only if there are no other terms.
     """
-    wanted = frozenset(term for term in terms if not is_stop_word(term)) or frozenset(terms)
-    matches = sorted(_matches(text[:_SCANNED], wanted))
+    matches = sorted(_matches(text[:_SCANNED], frozenset(terms)))
     start, end = _window(text, matches, length)
     marked = _marked(text, start, end, matches, (pre, post))
     return f"{_ELLIPSIS if start > 0 else ''}{marked}{_ELLIPSIS if end < len(text) else ''}"
 
 
-def _matches(text: str, wanted: frozenset[str]) -> Iterator[Match]:
+def _matches(text: str, terms: frozenset[str]) -> list[Match]:
     if not changes_words(text):
-        return _folded_matches(text, wanted)
+        return _folded_matches(text, terms)
     aligned = fold_with_origins(text)
-    return iter(()) if aligned is None else _raw_matches(*aligned, wanted)
+    if aligned is None:
+        return []
+    folded, origins = aligned
+    spans = [(*raw_span(origins, start, end), term) for start, end, term in _folded_matches(folded, terms)]
+    return [(start, _with_marks(text, end), term) for start, end, term in spans]
 
 
-def _raw_matches(folded: str, origins: Sequence[int], wanted: frozenset[str]) -> Iterator[Match]:
-    for start, end, term in _folded_matches(folded, wanted):
-        yield *raw_span(origins, start, end), term
+def _with_marks(text: str, end: int) -> int:
+    while end < len(text) and text[end] in _STICKY:
+        end += 1
+    return end
 
 
-def _folded_matches(text: str, wanted: frozenset[str]) -> Iterator[Match]:
-    unspaced = [term for term in wanted if is_unspaced(term)]
+def _folded_matches(text: str, terms: frozenset[str]) -> list[Match]:
+    unspaced, spaced = _wanted(terms)
+    matches: list[Match] = []
     for term in unspaced:
-        for start in _occurrences(text, term):
-            yield start, start + len(term), term
-    if len(unspaced) == len(wanted):
-        return
-    runs = ASCII_RUNS if text.isascii() else WORD_RUNS
-    for run in set(runs.findall(text)):
-        if not wanted.isdisjoint(run_terms(run)):
-            yield from _run_matches(text, run, wanted)
+        start = text.find(term)
+        while start >= 0:
+            end = start + len(term)
+            matches.append((start, end, term))
+            start = text.find(term, end)
+    if spaced:
+        runs = ASCII_RUNS if text.isascii() else WORD_RUNS
+        for run in set(runs.findall(text)):
+            if not spaced.isdisjoint(run_terms(run)):
+                matches += _run_matches(text, run, spaced)
+    return matches
+
+
+@lru_cache(maxsize=256)
+def _wanted(terms: frozenset[str]) -> tuple[tuple[str, ...], frozenset[str]]:
+    """The terms to be marked: those searched as substrings, and those searched as words."""
+    wanted = terms - STOP_WORDS or terms
+    unspaced = tuple(term for term in wanted if is_unspaced(term))
+    return unspaced, wanted.difference(unspaced)
 
 
 def _run_matches(text: str, run: str, wanted: frozenset[str]) -> Iterator[Match]:
     spans = [span for span in run_spans(run) if span[0] in wanted]
-    for place in _occurrences(text, run):
-        if _inside_word(text, place) or _inside_word(text, place + len(run)):
-            continue
-        for term, start, end in spans:
-            yield place + start, place + end, term
-
-
-def _occurrences(text: str, part: str) -> Iterator[int]:
-    place = text.find(part)
+    place = text.find(run)
     while place >= 0:
-        yield place
-        place = text.find(part, place + len(part))
+        if not _inside_word(text, place) and not _inside_word(text, place + len(run)):
+            for term, start, end in spans:
+                yield place + start, place + end, term
+        place = text.find(run, place + len(run))
 
 
 def _window(text: str, matches: Sequence[Match], length: int) -> tuple[int, int]:
@@ -87,10 +99,11 @@ def _window(text: str, matches: Sequence[Match], length: int) -> tuple[int, int]
     first, last = _best_stretch(matches, length)
     if last <= length:
         return 0, _whole(text, length)
-    start = min(first - (length - (last - first)) // 2, len(text) - length)
-    clause = _BREAK.search(text, start, min(start + _LOOK_AHEAD, first))
-    end = start + length
-    return clause.end() if clause else _whole(text, start), end if end == len(text) else _whole(text, end)
+    spare = max(0, length - (last - first))
+    start = min(first - spare // 2, len(text) - length)
+    clause = _BREAK.search(text, start, min(start + _LOOK_AROUND, first))
+    start = clause.end() if clause else _whole(text, start)
+    return start, max(start, _whole(text, min(start + length, len(text))))
 
 
 def _best_stretch(matches: Sequence[Match], length: int) -> tuple[int, int]:
@@ -112,11 +125,15 @@ def _best_stretch(matches: Sequence[Match], length: int) -> tuple[int, int]:
 
 
 def _whole(text: str, place: int) -> int:
-    """`place`, moved back so that no word of letters and no combining character is cut in two."""
-    for earlier in range(place, max(place - _LOOK_AHEAD, 0), -1):
-        if text[earlier] not in _STICKY and not _inside_word(text, earlier):
+    """`place`, moved back so that no combining character is cut off, and no word of letters if it is short."""
+    if place == len(text):
+        return place
+    for earlier in range(place, 0, -1):
+        if text[earlier] in _STICKY or text[earlier - 1] == _JOINER:
+            continue
+        if place - earlier >= _LOOK_AROUND or not _inside_word(text, earlier):
             return earlier
-    return place
+    return 0
 
 
 def _inside_word(text: str, place: int) -> bool:

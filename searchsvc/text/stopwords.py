@@ -42,11 +42,12 @@ _CHINESE = """
 重新 干脆 只好 只能 不得不 不少 不止 至少 最多 大致 完全 直接 基本上
 """
 
-_STOP_WORDS = frozenset(_CHINESE.split()) | {
+STOP_WORDS = frozenset(_CHINESE.split()) | {
     form for word in _ENGLISH.split() for form in (word, stem(word), word.replace("'", ""))
 }
+"""Lower case, stems besides the words."""
 
 
 def is_stop_word(term: str) -> bool:
     """Whether an index term, or a word as it was written, carries no topic of its own."""
-    return term.lower() in _STOP_WORDS
+    return term.lower() in STOP_WORDS

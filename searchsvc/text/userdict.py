@@ -9,7 +9,9 @@ from pathlib import Path
 from searchsvc.errors import ConfigurationError
 from searchsvc.text.folding import fold
 
-_LINE = re.compile(r"(?P<word>.+?)(?: (?P<frequency>[0-9]+))?(?: (?P<tag>[a-z]+))?")
+_HAN = re.compile(r"[\u4e00-\u9fd5]+")
+_FREQUENCY = re.compile(r"[0-9]{1,9}")
+_TAG = re.compile(r"[a-z]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,27 +26,29 @@ class UserWord:
 
 
 def load_user_words(path: Path) -> tuple[UserWord, ...]:
-    """The entries of a file: a word, its frequency, its part of speech on a line, the last two optional.
+    """The entries of a file: on each line a word, its frequency, its part of speech; the last two may be left out.
 
-    UTF-8; blank lines are skipped. A word that is not wholly Chinese has no effect: other scripts are cut by rule.
-    Raises ConfigurationError that names file and line.
+    UTF-8; blank lines are skipped. A word that is not wholly Chinese is checked and left out, since words of other
+    scripts are cut by rule. Raises ConfigurationError that names file and line.
     """
     try:
         lines = path.read_bytes().removeprefix(b"\xef\xbb\xbf").splitlines()
     except OSError as error:
         raise ConfigurationError(f"cannot read the user dictionary {path}: {error.strerror}.") from error
-    return tuple(_parse(line, f"{path}, line {number}") for number, line in enumerate(lines, 1) if line.strip())
+    words = [_parse(line, f"{path}, line {number}") for number, line in enumerate(lines, 1) if line.strip()]
+    return tuple(word for word in words if _HAN.fullmatch(word.text))
 
 
 def _parse(line: bytes, place: str) -> UserWord:
     try:
-        text = line.decode().strip()
+        word, *rest = line.decode().split()
     except UnicodeDecodeError:
         raise ConfigurationError(f"{place}: not UTF-8.") from None
-    match = _LINE.fullmatch(text)
-    if match is None:
-        raise ConfigurationError(f"{place}: {text!r} is not `word [frequency [tag]]`.")
-    frequency = int(match["frequency"]) if match["frequency"] else None
-    if frequency == 0:
-        raise ConfigurationError(f"{place}: the frequency of {match['word']!r} is 0.", hint="Give 1 or more, or none.")
-    return UserWord(text=fold(match["word"]), frequency=frequency, tag=match["tag"] or "")
+    frequency = int(rest.pop(0)) if rest and _FREQUENCY.fullmatch(rest[0]) else None
+    tag = rest.pop(0) if rest and _TAG.fullmatch(rest[0]) else ""
+    if rest or frequency == 0:
+        raise ConfigurationError(
+            f"{place}: {line.decode().strip()!r} is no entry.",
+            hint="Write `word [frequency] [tag]`, the frequency from 1 to 999999999, the tag in small letters.",
+        )
+    return UserWord(text=fold(word), frequency=frequency, tag=tag)

@@ -15,7 +15,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import lru_cache
-from itertools import islice
 from threading import Lock
 from typing import cast
 
@@ -39,12 +38,12 @@ _LETTER = rf"[^\W{_HAN}{_BIGRAMMED}]"
 _LETTERS = rf"(?:{_LETTER}|[{MARKS}])"
 _JOINED = r"[.'’‐-]"
 
-_WORD = rf"{_LETTER}{_LETTERS}*(?:{_JOINED}{_LETTER}{_LETTERS}*)*(?:\+\+|\#(?![A-Za-z0-9_]))?"
+_WORD = rf"{_LETTER}{_LETTERS}*+(?:{_JOINED}{_LETTER}{_LETTERS}*+)*+(?:\+\+|\#(?![A-Za-z0-9_]))?"
 
 RUNS = re.compile(rf"[{_HAN}]{{1,500}}|[{_BIGRAMMED}]+|{_WORD}")
 """Runs of one script. A Chinese run ends after 500 characters: no text without a mark is that long, and the
 segmenters' time for one run is bounded."""
-ASCII_RUNS = re.compile(r"\w+(?:[.'-]\w+)*(?:\+\+|\#(?!\w))?", re.ASCII)
+ASCII_RUNS = re.compile(r"\w+(?:[.'-]\w+)*+(?:\+\+|\#(?!\w))?", re.ASCII)
 """The same for text that is ASCII."""
 WORD_RUNS = re.compile(_WORD)
 """Only those that are words of an alphabet."""
@@ -77,23 +76,37 @@ def is_han(run: str) -> bool:
 
 def run_terms(run: str) -> tuple[str, ...]:
     """The index terms of a run that is not Chinese."""
-    return _cached_terms(run) if len(run) <= _CACHED_LENGTH else tuple(term for term, _, _ in run_spans(run))
+    return _cached_terms(run) if len(run) <= _CACHED_LENGTH else tuple(term for term, _, _ in _spans(run))
+
+
+def run_spans(run: str) -> tuple[Span, ...]:
+    """The index terms of a run that is not Chinese, each with its place in the run."""
+    return _cached_spans(run) if len(run) <= _CACHED_LENGTH else tuple(_spans(run))
+
+
+def whole_spans(run: str) -> tuple[Span, ...]:
+    """The first term of a run, which stands for all of it; of kana and Hangul every bigram."""
+    return run_spans(run) if _BIGRAMMED_RUN.match(run) else run_spans(run)[:1]
 
 
 @lru_cache(maxsize=1 << 16)
 def _cached_terms(run: str) -> tuple[str, ...]:
-    return tuple(term for term, _, _ in run_spans(run))
+    return tuple(term for term, _, _ in _spans(run))
 
 
-def run_spans(run: str) -> Iterator[Span]:
-    """The index terms of a run that is not Chinese, each with its place in the run."""
+@lru_cache(maxsize=1 << 13)
+def _cached_spans(run: str) -> tuple[Span, ...]:
+    return tuple(_spans(run))
+
+
+def _spans(run: str) -> Iterator[Span]:
     if _BIGRAMMED_RUN.match(run):
         yield from _bigrams(run)
         return
     word = run.translate(_PUNCTUATION)
     if word[-2:] in {"'s", "'S"}:
         word = word[:-2]
-    segments = [match for match in _SEGMENT.finditer(word) if match[0] != "'"]
+    segments = list(_SEGMENT.finditer(word))
     if len(segments) == 1 and segments[0][0] == word:
         yield from _segment_spans(word, 0)
     elif segments:
@@ -101,12 +114,6 @@ def run_spans(run: str) -> Iterator[Span]:
         for segment in segments:
             if _is_part(segment[0]):
                 yield from _segment_spans(segment[0], segment.start())
-
-
-def whole_spans(run: str) -> Iterator[Span]:
-    """The first term of a run, which stands for all of it; of kana and Hangul every bigram."""
-    spans = run_spans(run)
-    return spans if _BIGRAMMED_RUN.match(run) else islice(spans, 1)
 
 
 def _segment_spans(segment: str, start: int) -> Iterator[Span]:
@@ -145,7 +152,8 @@ def _bigrams(run: str) -> Iterator[Span]:
 
 def stem(word: str) -> str:
     """The index term of a word in lower case: its stem if it is made of English letters, else itself."""
-    return cut(_stem(word)) if _PLAIN.fullmatch(word) else cut(word)
+    word = cut(word)
+    return _stem(word) if _PLAIN.fullmatch(word) else word
 
 
 @lru_cache(maxsize=1 << 16)
