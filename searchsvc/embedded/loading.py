@@ -87,6 +87,8 @@ class _Load:
         with index_errors("written", self._physical):
             writer = self._index.writer(heap_size=_HEAP_BYTES, num_threads=1)
         try:
+            with index_errors("written", self._physical):
+                writer.garbage_collect_files()  # a commit that was killed may have left a file that this one will make
             while batch := list(islice(remaining, _BATCH)):
                 with index_errors("written", self._physical):
                     for document in batch:

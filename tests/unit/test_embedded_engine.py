@@ -137,6 +137,20 @@ async def test_a_load_whose_input_fails_leaves_the_index_as_it_was(engine) -> No
     assert [each.complete for each in await engine.admin.status()] == [True]
 
 
+async def test_files_of_a_commit_that_was_killed_before_its_last_write_do_not_stop_the_rerun(
+    engine, tmp_path: Path
+) -> None:
+    """The search library makes the same files again, under the same names, and refuses to overwrite any."""
+    physical = (await load(engine, "documents", _documents("red", "green"))).index
+    committed = tmp_path / "indices" / physical / "tantivy" / "meta.json"
+    before = committed.read_bytes()
+    await load(engine, "documents", _documents("blue"))
+    committed.write_bytes(before)
+
+    await load(engine, "documents", _documents("blue"))
+    assert await ids(engine, "documents", "red green blue") == ["0", "1"]
+
+
 async def test_an_empty_load_makes_an_index_that_finds_nothing(engine) -> None:
     await load(engine, "documents", [])
 
