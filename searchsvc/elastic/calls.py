@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,6 +23,12 @@ FIRST_SHARE = 0.5
 
 SERVER_SHARE = 0.8
 """How much of an attempt the server may search before it answers with what it has."""
+
+UNPINNED_S = 30.0
+"""How long copies are chosen by Elasticsearch after one did not answer: it takes so long to drop a node that hangs.
+
+With one of three nodes paused, three to seven times as many searches were answered as with pinned copies.
+"""
 
 _STEP_S = 0.02
 """Timeouts are multiples of this, so that few clients differing by timeout are made: making one costs 0.1 ms."""
@@ -45,6 +52,8 @@ class Searches:
 
     def __init__(self, client: AsyncElasticsearch) -> None:
         self._client = client
+        self._pinned_from = 0.0
+        """On `time.monotonic`: until then no query is pinned to a copy."""
         self._limited_to = lru_cache(maxsize=256)(self._client_limited_to)
 
     async def search(
@@ -52,17 +61,21 @@ class Searches:
     ) -> SearchReply:
         """The answer of one of two attempts.
 
-        The second is made where there was no answer or a partial one, and time is left. It leaves `preference` out:
-        that pins a query to one copy of a shard, and that copy may be on the node that does not answer.
+        The second is made where there was no answer or a partial one, and time is left.
+        `preference` pins the query to one copy of a shard, but not the second attempt, nor any for a while after a
+        timeout: that copy may be on a node that hangs, and then no other host helps.
         `named` asks for the score of every named clause.
         Raises BackendTimeout, BackendUnavailable, BackendRejected, Overloaded, UnknownIndex.
         """
         content = orjson.dumps(body)
         parameters = {"include_named_queries_score": "true"} if named else {}
-        pinned = {**parameters, "preference": preference} if preference else parameters
+        pin = preference and time.monotonic() >= self._pinned_from
+        pinned = {**parameters, "preference": preference} if pin else parameters
         try:
             first = await self._attempt(index, content, pinned, deadline.share(FIRST_SHARE), 1)
-        except (BackendTimeout, BackendUnavailable):
+        except (BackendTimeout, BackendUnavailable) as error:
+            if isinstance(error, BackendTimeout):
+                self._pinned_from = time.monotonic() + UNPINNED_S
             return await self._attempt(index, content, parameters, deadline, 2)
         if not first.partial or hits.overloaded(first.body):
             return first
@@ -87,4 +100,5 @@ class Searches:
         return SearchReply(body=response.body, partial=hits.missing_part(response.body), attempts=attempt)
 
     def _client_limited_to(self, steps: int) -> AsyncElasticsearch:
-        return self._client.options(request_timeout=steps * _STEP_S)
+        """The client itself goes on to one other host where nobody listens: that costs no time."""
+        return self._client.options(request_timeout=steps * _STEP_S, max_retries=1)

@@ -28,8 +28,8 @@ def connect(
 ) -> AsyncElasticsearch:
     """A client for these hosts; it reaches none of them yet.
 
-    It retries nothing by itself: the client would do so at once and without regard to the deadline, and a refused
-    search sent three more times makes an overload worse. `connections` is per host.
+    It repeats nothing by itself: the client would do so at once and without regard to the deadline, and a refused
+    search sent three more times makes an overload worse. Callers allow it where it is safe. `connections` is per host.
     Raises ConfigurationError.
     """
     if username is not None and api_key is not None:

@@ -203,6 +203,22 @@ async def test_another_host_answers_for_one_that_is_down() -> None:
     assert all(len(outcome.ranking) == 3 for outcome in outcomes)
 
 
+async def test_one_of_three_hosts_is_enough() -> None:
+    async with scripted(FULL) as server:
+        outcomes = [await retrieve(NOBODY, "http://127.0.0.1:1", server.url) for _ in range(6)]
+
+    assert all(len(outcome.ranking) == 3 for outcome in outcomes)
+
+
+async def test_after_a_timeout_no_query_is_pinned_to_a_copy() -> None:
+    async with scripted(FULL, hangs, FULL) as server, searches(server.url) as through:
+        retriever = ElasticRetriever(through, INDEX)
+        for _ in range(3):
+            await retriever.retrieve(query("a"), top_k=1, filters=(), deadline=Deadline.after_ms(DEADLINE_MS))
+
+    assert ["preference" in request.parameters for request in server.requests] == [True, True, False, False]
+
+
 async def test_another_host_answers_for_one_that_hangs_and_is_asked_first_from_then_on() -> None:
     async with scripted(hangs) as hung, scripted(FULL) as well, searches(hung.url, well.url) as through:
         retriever = ElasticRetriever(through, INDEX)
