@@ -126,6 +126,7 @@ def test_lines_do_not_touch_each_other(texts: list[str]) -> None:
 def test_surfaces_are_as_the_user_wrote_them() -> None:
     assert ANALYZER.words("藍屏 Ｅｒｒｏｒｓ!") == [Word("蓝屏", "藍屏"), Word("error", "Ｅｒｒｏｒｓ")]
     assert [word.surface for word in ANALYZER.words("NotFound")] == ["NotFound", "Not", "Found"]
+    assert [word.surface for word in ANALYZER.words("\U00011099\U000110ba x")] == ["\U0001109a", "x"]
     assert [word.surface for word in ANALYZER.words("㍿")] == ["㍿"] * len(ANALYZER.terms("㍿"))
 
 
