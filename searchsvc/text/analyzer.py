@@ -40,7 +40,7 @@ class Analyzer:
         self._segmenter = load_segmenter(segmenter, user_words)
         parts = (str(_VERSION).encode(), dictionary_bytes(), repr(user_words).encode())
         self.fingerprint = hashlib.sha256(b"\0".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()[:12]
-        """Of all that the terms of a text depend on: analysis version, jieba's dictionary, user dictionary."""
+        """Hash of analysis version, jieba's dictionary and user dictionary; the same for both segmenters."""
 
     def terms(self, text: str) -> list[str]:
         """The index terms in order: the same for documents and queries, no stop word left out.
