@@ -88,7 +88,8 @@ class EmbeddedEngine:
     def _physical(self, name: str) -> str:
         physical = self._folder.aliases().get(name)
         if physical is None:
-            raise UnknownIndex(f"there is no index {name!r}.", hint=f"Load one: `searchsvc index load FILE --index {name}`.")
+            hint = f"Load one: `searchsvc index load FILE --index {name}`."
+            raise UnknownIndex(f"there is no index {name!r}.", hint=hint)
         return physical
 
     def _open(self, physical: str) -> OpenIndex:

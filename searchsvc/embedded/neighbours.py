@@ -27,8 +27,10 @@ from searchsvc.text import Analyzer
 METHOD = "neighbours"
 WEIGHT = 0.4
 """Of a term, times its similarity."""
-_MAX_QUERY_WORDS = 32
-"""A longer query says enough by itself."""
+_MAX_UNKNOWN_WORDS = 32
+"""Of those that are not in the vocabulary and so have to be encoded: a longer query says enough by itself."""
+_SHOWN_CHARACTERS = 80
+"""What is told of a long query as the source of a term."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ class NeighbourExpander:
                     frequency=WEIGHT * terms[term][1].similarity,
                     df=counts.df[term],
                     source=METHOD,
-                    source_text=terms[term][1].source_text,
+                    source_text=terms[term][1].source_text[:_SHOWN_CHARACTERS],
                     surface=self._vocabulary.surfaces[terms[term][0]],
                 )
                 for term in best
@@ -93,9 +95,8 @@ class NeighbourExpander:
     def _near_words(self, words: Mapping[str, str], user_query: str) -> dict[int, _Found]:
         """The places of all neighbours, each with what it is nearest to."""
         known = {surface: self._places[term] for term, surface in words.items() if term in self._places}
-        unknown = [surface for term, surface in words.items() if term not in self._places and is_word(term, surface)][
-            :_MAX_QUERY_WORDS
-        ]
+        others = [(term, surface) for term, surface in words.items() if term not in self._places]
+        unknown = [surface for term, surface in others if is_word(term, surface)][:_MAX_UNKNOWN_WORDS]
         near = [(surface, self._vocabulary.neighbours[place]) for surface, place in known.items()]
         near += self._near_texts([user_query, *unknown])
         found: dict[int, _Found] = {}

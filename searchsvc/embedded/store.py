@@ -84,9 +84,11 @@ class DataFolder:
         if others:
             moment = max(moment, _time(others[-1]) + timedelta(seconds=1))
         physical = f"{name}-v{LAYOUT}-{moment:%Y%m%d%H%M%S}"
+        beside = self.folder(f"{physical}.new")
         with folder_errors("written", self.root):
-            self.folder(physical).mkdir(parents=True)
-        self.write_meta(physical, Meta(fingerprint=fingerprint))
+            beside.mkdir(parents=True, exist_ok=True)
+            replace_json(beside / "meta.json", asdict(Meta(fingerprint=fingerprint)))
+            beside.rename(self.folder(physical))
         return physical
 
     def physical(self, name: str | None = None) -> list[str]:

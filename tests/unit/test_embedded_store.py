@@ -18,6 +18,14 @@ def test_a_new_index_is_always_newer_than_those_of_its_name(tmp_path: Path) -> N
     assert folder.physical("document") == []
 
 
+def test_a_creation_that_was_killed_is_not_an_index(tmp_path: Path) -> None:
+    folder = DataFolder(tmp_path)
+    (tmp_path / "indices" / "documents-v1-20260101000000.new").mkdir(parents=True)
+
+    assert folder.physical() == []
+    assert folder.meta(folder.create("documents", "print")) == Meta(fingerprint="print")
+
+
 def test_an_index_from_the_future_does_not_stay_the_newest(tmp_path: Path) -> None:
     folder = DataFolder(tmp_path)
     (tmp_path / "indices" / "documents-v1-29991231235959").mkdir(parents=True)
