@@ -12,12 +12,12 @@ from searchsvc.expansion.llm import LlmExpander
 from searchsvc.inference.chat import OpenAIChat
 from searchsvc.inference.client import ModelServer
 from searchsvc.inference.reranker import VllmReranker
-from searchsvc.model import Deadline
+from searchsvc.model import Deadline, ExpansionOptions, Mode, SearchRequest
 from searchsvc.pipeline import Pipeline
 from searchsvc.protocols import ChatModel, Engine, Expander, OpenIndex, Reranker
 from searchsvc.service import MAX_DEPTH, MAX_QUERY_CHARACTERS, SearchService
 from searchsvc.settings import Settings
-from searchsvc.text import Analyzer
+from searchsvc.text import Analyzer, extract_keywords, snippet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,13 +31,21 @@ class Runtime:
     chat: ChatModel | None
     reranker: VllmReranker | None
 
-    async def warm_up(self, deadline: Deadline) -> None:
-        """Do now what the first search would otherwise wait for. Raises StageError."""
+    async def warm_up(self, timeout_ms: int) -> None:
+        """Do now what the first search would otherwise wait for: dictionaries, vectors, connections, the probe.
+
+        Calls no language model. Raises StageError, UnknownIndex.
+        """
+        snippet("预热", ["预热"])
+        extract_keywords("预热", self.analyzer)
+        expansion = ExpansionOptions(mode=Mode.OFF if self.chat is not None else Mode.AUTO)
         for name in await self.engine.names():
-            pipeline = await self.service.pipeline(name)
-            pipeline.analyze("warm up 预热")
+            request = SearchRequest(
+                query_id="warm-up", user_query="预热 warm up", index=name, expansion=expansion, timeout_ms=timeout_ms
+            )
+            await self.service.search(request)
         if self.reranker is not None:
-            await self.reranker.probe(deadline)
+            await self.reranker.probe(Deadline.after_ms(timeout_ms))
 
     def info(self) -> dict[str, Any]:
         """What runs, without secrets: for /info and for the head of a table."""

@@ -8,7 +8,6 @@ from searchsvc.api.app import create_app
 from searchsvc.cli.common import EngineName, progress, settings, talk
 from searchsvc.demo import demo_documents
 from searchsvc.errors import SearchError
-from searchsvc.model import Deadline
 from searchsvc.wiring import Runtime
 
 _WARM_UP_MS = 10_000
@@ -54,6 +53,6 @@ async def _prepare(runtime: Runtime) -> None:
                 "documents", documents, progress=lambda done: bar.update(task, completed=done)
             )
     try:
-        await runtime.warm_up(Deadline.after_ms(_WARM_UP_MS))
+        await runtime.warm_up(_WARM_UP_MS)
     except SearchError as error:
         console.print(f"[yellow]not reached yet:[/] {error}", markup=True)
