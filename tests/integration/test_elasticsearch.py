@@ -14,7 +14,6 @@ import pytest
 
 from searchsvc.documents import BadLine, Document, parse_document, read_documents
 from searchsvc.elastic.engine import ElasticEngine
-from searchsvc.embedded.engine import EmbeddedEngine
 from searchsvc.errors import BackendRejected, UnknownIndex
 from searchsvc.model import AnyOf, Range, WeightedQuery, WeightedTerm
 from searchsvc.result import Retrieval
@@ -200,26 +199,6 @@ class TestSearch:
 
         assert counts.doc_count == COUNT
         assert counts.df == {term: truth[term] for term in terms}
-
-    async def test_ranks_as_the_embedded_engine_does(self, engine: ElasticEngine, name: str, tmp_path: Path) -> None:
-        embedded = EmbeddedEngine(tmp_path, analyzer())
-        try:
-            await embedded.admin.load(name, DOCUMENTS[:300], progress=lambda done: None)
-            await fill(engine, name, DOCUMENTS[:300])
-            theirs, ours = await embedded.open(name), await engine.open(name)
-            for text in QUERIES:
-                one, other = [
-                    await each.retriever.retrieve(query(text), top_k=50, filters=(), deadline=soon())
-                    for each in (ours, theirs)
-                ]
-
-                assert ids(one) == ids(other)
-                assert [each.score for each in one.ranking] == pytest.approx(
-                    [each.score for each in other.ranking], rel=1e-5
-                )
-                assert one.total == other.total
-        finally:
-            await embedded.close()
 
 
 class TestLoad:
