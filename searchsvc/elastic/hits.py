@@ -18,7 +18,7 @@ from searchsvc.model import Candidate, Ranking, ScoreKind
 from searchsvc.protocols import IndexStatus, TermCounts
 from searchsvc.result import Total
 
-PHYSICAL_NAME = re.compile(r"(?P<name>.+)-v\d+-\d{14}")
+PHYSICAL_NAME = re.compile(r"(?P<name>[a-z0-9][a-z0-9._-]*)-v\d+-\d{14}")
 """A physical index of this service: name, mapping version, time of its making."""
 
 
