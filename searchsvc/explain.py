@@ -26,7 +26,7 @@ class Rankings:
 
 def ranked_candidates(rankings: Rankings, request: SearchRequest) -> tuple[RankedCandidate, ...]:
     """The page that was asked for, each line with its way through the stages."""
-    base = _placements(rankings.base)
+    base = rankings.base.ranks()
     prefix = rankings.reranked or Ranking()
     order = _final_order(rankings)
     page = order[request.offset : request.offset + request.top_k]
@@ -36,9 +36,9 @@ def ranked_candidates(rankings: Rankings, request: SearchRequest) -> tuple[Ranke
             rank=rank,
             score=candidate.score,
             score_kind=prefix.score_kind if rank <= len(prefix) else rankings.retrieved.score_kind,
-            retrieval=base.get(candidate.doc_id),
+            retrieval=_placement(rankings.base, base.get(candidate.doc_id)),
             rerank=Placement(rank=rank, score=candidate.score) if rank <= len(prefix) else None,
-            explanation=_explain(candidate, rank, rankings, base) if request.explain else None,
+            explanation=_explain(candidate, rank, rankings) if request.explain else None,
         )
         for rank, candidate in enumerate(page, request.offset + 1)
     )
@@ -51,21 +51,18 @@ def _final_order(rankings: Rankings) -> tuple[Candidate, ...]:
     return rankings.reranked.candidates + rankings.retrieved.candidates[len(rankings.reranked) :]
 
 
-def _placements(ranking: Ranking) -> dict[str, Placement]:
-    return {
-        candidate.doc_id: Placement(rank=rank, score=candidate.score)
-        for rank, candidate in enumerate(ranking.candidates, 1)
-    }
+def _placement(ranking: Ranking, rank: int | None) -> Placement | None:
+    return None if rank is None else Placement(rank=rank, score=ranking.candidates[rank - 1].score)
 
 
-def _explain(candidate: Candidate, rank: int, rankings: Rankings, base: dict[str, Placement]) -> Explanation:
+def _explain(candidate: Candidate, rank: int, rankings: Rankings) -> Explanation:
     retrieved = next(each for each in rankings.retrieved if each.doc_id == candidate.doc_id)
     terms = tuple(
         Explanation(value=value, description=f"term {term}")
         for term, value in sorted(candidate.contributions.items(), key=lambda item: -item[1])
     )
     details = [Explanation(value=retrieved.score, description=rankings.label, details=terms)]
-    before = base.get(candidate.doc_id)
+    before = _placement(rankings.base, rankings.base.ranks().get(candidate.doc_id))
     if before is not None:
         details.append(Explanation(value=before.score, description=f"bm25 of the original query, rank {before.rank}"))
     if rankings.reranked is None or rank > len(rankings.reranked):

@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from searchsvc.text.folding import MARKS, changes_words, fold_with_origins, raw_span
 from searchsvc.text.stopwords import STOP_WORDS
-from searchsvc.text.words import ASCII_RUNS, WORD_RUNS, is_unspaced, run_spans, run_terms
+from searchsvc.text.words import ASCII_RUNS, WORD_RUNS, Span, is_unspaced, run_spans, run_terms
 
 _SCANNED = 5_000
 _ELLIPSIS = "…"
@@ -66,24 +66,36 @@ def _folded_matches(text: str, terms: frozenset[str]) -> list[Match]:
             end = start + len(term)
             matches.append((start, end, term))
             start = text.find(term, end)
-    if spaced:
+    if spaced.terms:
         runs = ASCII_RUNS if text.isascii() else WORD_RUNS
         for run in set(runs.findall(text)):
-            if not spaced.isdisjoint(run_terms(run)):
-                matches += _run_matches(text, run, spaced)
+            if spaced[run]:
+                matches += _run_matches(text, run, spaced[run])
     return matches
 
 
-@lru_cache(maxsize=256)
-def _wanted(terms: frozenset[str]) -> tuple[tuple[str, ...], frozenset[str]]:
+class _WantedSpans(dict[str, tuple[Span, ...]]):
+    """The places of the wanted terms in each run that was met: the ten texts of a request share most of their words."""
+
+    def __init__(self, terms: frozenset[str]) -> None:
+        super().__init__()
+        self.terms = terms
+
+    def __missing__(self, run: str) -> tuple[Span, ...]:
+        wanted = not self.terms.isdisjoint(run_terms(run))
+        spans = self[run] = tuple(span for span in run_spans(run) if span[0] in self.terms) if wanted else ()
+        return spans
+
+
+@lru_cache(maxsize=64)
+def _wanted(terms: frozenset[str]) -> tuple[tuple[str, ...], _WantedSpans]:
     """The terms to be marked: those searched as substrings, and those searched as words."""
     wanted = terms - STOP_WORDS or terms
     unspaced = tuple(term for term in wanted if is_unspaced(term))
-    return unspaced, wanted.difference(unspaced)
+    return unspaced, _WantedSpans(wanted.difference(unspaced))
 
 
-def _run_matches(text: str, run: str, wanted: frozenset[str]) -> Iterator[Match]:
-    spans = [span for span in run_spans(run) if span[0] in wanted]
+def _run_matches(text: str, run: str, spans: Sequence[Span]) -> Iterator[Match]:
     place = text.find(run)
     while place >= 0:
         if not _inside_word(text, place) and not _inside_word(text, place + len(run)):

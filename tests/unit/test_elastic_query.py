@@ -67,6 +67,7 @@ class TestSearch:
                 }
             },
             "sort": ["_score", {"doc_id": "asc"}],
+            "track_total_hits": 1000,
         }
 
     def test_names_every_clause_by_its_term_if_asked_to_explain(self) -> None:
