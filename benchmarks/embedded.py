@@ -81,7 +81,7 @@ async def measure(index: OpenIndex, queries: list[str]) -> None:
     async def rerank(query: str, retrieval: Retrieval) -> None:
         assert index.reranker is not None
         candidates = retrieval.ranking.candidates
-        await index.reranker.rerank(query, candidates, instruction=None, deadline=Deadline.after_ms(10_000))
+        await index.reranker.rerank(query, candidates, top_k=50, instruction=None, deadline=Deadline.after_ms(10_000))
 
     async def both(query: str) -> None:
         await rerank(query, await retrieve(query))

@@ -17,7 +17,7 @@ class Rankings:
     retrieved: Ranking
     """After expansion, before reranking; `base` itself if there was none."""
     reranked: Ranking | None
-    """The reranked prefix; None if reranking did not run."""
+    """The best by the reranker, as many as are read; None if reranking did not run."""
     label: str
     """What made `retrieved`, for the explanation."""
     model: str
@@ -45,10 +45,11 @@ def ranked_candidates(rankings: Rankings, request: SearchRequest) -> tuple[Ranke
 
 
 def _final_order(rankings: Rankings) -> tuple[Candidate, ...]:
-    """The reranked prefix, then the tail in the order that it had."""
+    """The reranked, then the others in the order that they had."""
     if rankings.reranked is None:
         return rankings.retrieved.candidates
-    return rankings.reranked.candidates + rankings.retrieved.candidates[len(rankings.reranked) :]
+    placed = rankings.reranked.ranks()
+    return rankings.reranked.candidates + tuple(each for each in rankings.retrieved if each.doc_id not in placed)
 
 
 def _placement(ranking: Ranking, rank: int | None) -> Placement | None:

@@ -64,9 +64,10 @@ def z_scores(values: Sequence[float]) -> list[float]:
     return [(value - mean) / deviation for value in values]
 
 
-def reorder(ranking: Ranking, scores: Sequence[float], kind: ScoreKind) -> Ranking:
-    """The same candidates by their new scores, best first; equal scores keep the order of `ranking`."""
-    rescored = [candidate.scored(score) for candidate, score in zip(ranking, scores, strict=True)]
+def reorder(ranking: Ranking, scores: Sequence[float | None], kind: ScoreKind) -> Ranking:
+    """The candidates that have a new score, best first; equal scores keep the order of `ranking`."""
+    pairs = zip(ranking, scores, strict=True)
+    rescored = [candidate.scored(score) for candidate, score in pairs if score is not None]
     rescored.sort(key=lambda candidate: -candidate.score)
     return Ranking(candidates=tuple(rescored), score_kind=kind)
 

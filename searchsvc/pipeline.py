@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean
+from typing import cast
 
 from searchsvc import forms, fusion
 from searchsvc.account import Account
@@ -178,9 +180,7 @@ class Pipeline:
             RerankQuery.BOTH: (request.user_query, expanded),
         }[options.query]
         left = account.deadline.share(RERANK_SHARE)
-        return await account.optional(
-            Stage.RERANK, _scores(self.reranker, queries, window, options.instruction, left), left
-        )
+        return await account.optional(Stage.RERANK, _scores(self.reranker, queries, window, request, left), left)
 
     def _result(
         self, account: Account, total: Total, rankings: Rankings, composed: ComposedQuery | None
@@ -201,18 +201,25 @@ class Pipeline:
 
 
 def _as_read(window: Ranking, base: Ranking) -> Ranking:
-    """The window as a reranker is given it: with lexical scores."""
-    return window if window.score_kind is ScoreKind.BM25 else fusion.lexical_scores(window, base)
+    """The window as a reranker is given it: with scores that tell how well the words match, which ranks do not."""
+    return fusion.lexical_scores(window, base) if window.score_kind is ScoreKind.RRF else window
 
 
 async def _scores(
-    reranker: Reranker, queries: Sequence[str], window: Ranking, instruction: str | None, deadline: Deadline
+    reranker: Reranker, queries: Sequence[str], window: Ranking, request: SearchRequest, deadline: Deadline
 ) -> Reranking:
     """One score per candidate; for two queries the mean of both."""
+    top_k = request.offset + request.top_k if len(queries) == 1 else len(window)
     every = [
-        await reranker.rerank(query, window.candidates, instruction=instruction, deadline=deadline) for query in queries
+        await reranker.rerank(
+            query, window.candidates, top_k=top_k, instruction=request.rerank.instruction, deadline=deadline
+        )
+        for query in queries
     ]
     if len(every) == 1:
         return every[0]
-    means = tuple(sum(scores) / len(every) for scores in zip(*(each.scores for each in every), strict=True))
-    return replace(every[0], scores=means)
+    means = (
+        None if None in scores else fmean(cast("tuple[float, ...]", scores))
+        for scores in zip(*(each.scores for each in every), strict=True)
+    )
+    return replace(every[0], scores=tuple(means))

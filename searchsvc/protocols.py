@@ -57,9 +57,12 @@ class Reranker(Protocol):
     """Scores candidates against a query."""
 
     async def rerank(
-        self, query: str, candidates: Sequence[Candidate], *, instruction: str | None, deadline: Deadline
+        self, query: str, candidates: Sequence[Candidate], *, top_k: int, instruction: str | None, deadline: Deadline
     ) -> Reranking:
-        """One score per candidate, in the order given: all of them or a StageError, never some."""
+        """Score all candidates, in the order given, or raise StageError.
+
+        The caller reads the `top_k` best: a server need not send the scores, and the texts, of the others.
+        """
         ...
 
 

@@ -114,7 +114,8 @@ class Expansion:
 class Reranking:
     """What a reranker returns: one score for each candidate given, in the order given."""
 
-    scores: tuple[float, ...]
+    scores: tuple[float | None, ...]
+    """None: scored, not among the best that were asked for, and not sent."""
     score_kind: ScoreKind
     model: str
     detail: Mapping[str, Any] = field(default_factory=dict)

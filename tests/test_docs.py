@@ -65,7 +65,7 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
 def test_make_targets_in_the_readme_exist() -> None:
     targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
 
-    assert {name for name in re.findall(r"\bmake ([a-z]+)", README)} <= set(targets)
+    assert set(re.findall(r"\bmake ([a-z]+)", README)) <= set(targets)
 
 
 def test_compose_serves_the_reranker_with_all_that_it_needs() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import uvicorn
 
 from searchsvc.api.app import create_app
@@ -11,6 +13,8 @@ from searchsvc.errors import SearchError
 from searchsvc.wiring import Runtime
 
 _WARM_UP_MS = 10_000
+_ALLOCATIONS_BEFORE_COLLECTION = 20_000
+"""Objects that a few dozen searches leave behind."""
 
 
 def serve(*, host: str | None = None, port: int | None = None, engine: EngineName | None = None) -> None:
@@ -56,3 +60,11 @@ async def _prepare(runtime: Runtime) -> None:
         await runtime.warm_up(_WARM_UP_MS)
     except SearchError as error:
         console.print(f"[yellow]not reached yet:[/] {error}", markup=True)
+    _settle_garbage_collection()
+
+
+def _settle_garbage_collection() -> None:
+    """What is alive now stays: do not look through it again and again (a ninth of the CPU time of a search)."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_ALLOCATIONS_BEFORE_COLLECTION, 10, 10)

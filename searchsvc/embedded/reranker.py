@@ -35,6 +35,7 @@ class EmbeddedReranker:
         query: str,
         candidates: Sequence[Candidate],
         *,
+        top_k: int,  # noqa: ARG002 - of the protocol
         instruction: str | None,  # noqa: ARG002 - of the protocol
         deadline: Deadline,
     ) -> Reranking:

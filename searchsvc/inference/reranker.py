@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -60,20 +60,28 @@ class VllmReranker:
         return served
 
     async def rerank(
-        self, query: str, candidates: Sequence[Candidate], *, instruction: str | None, deadline: Deadline
+        self, query: str, candidates: Sequence[Candidate], *, top_k: int, instruction: str | None, deadline: Deadline
     ) -> Reranking:
-        """One logit per candidate; title and text of a candidate are read together."""
+        """One logit per candidate; title and text of a candidate are read together.
+
+        The server scores all and sends the best `top_k`: it sends the text of every document with its score.
+        """
         if not candidates:
             return Reranking(scores=(), score_kind=ScoreKind.LOGIT, model=self._model or "")
         served = await self._known(deadline)
         passages = [candidate.passage for candidate in candidates]
         body = self._body(served, query, passages, instruction or self._instruction)
+        if 0 < top_k < len(candidates):
+            body["top_n"] = top_k
         with self._forgetting(), _over_length(self._max_tokens_per_doc):
             answer = read_rerank(
-                await self._server.post(served.url, body, deadline=deadline), documents=len(candidates)
+                await self._server.post(served.url, body, deadline=deadline),
+                documents=len(candidates),
+                top_n=body.get("top_n"),
             )
+        logits = answer.scores if served.logits else _logits(answer.scores)
         return Reranking(
-            scores=answer.scores if served.logits else _logits(answer.scores),
+            scores=tuple(logits.get(place) for place in range(len(candidates))),
             score_kind=ScoreKind.LOGIT,
             model=answer.model or self._model or "",
             detail={
@@ -127,9 +135,13 @@ def _over_length(max_tokens_per_doc: int) -> Iterator[None]:
         ) from error
 
 
-def _logits(probabilities: Sequence[float]) -> tuple[float, ...]:
+def _logits(probabilities: Mapping[int, float]) -> Mapping[int, float]:
     """The logits of probabilities; numbers that cannot all be probabilities are taken as they are."""
-    if any(not 0 <= each <= 1 for each in probabilities):
-        return tuple(probabilities)
-    clipped = (min(max(each, _LEAST_PROBABILITY), 1 - _LEAST_PROBABILITY) for each in probabilities)
-    return tuple(math.log(each / (1 - each)) for each in clipped)
+    if any(not 0 <= each <= 1 for each in probabilities.values()):
+        return probabilities
+    return {place: _logit(each) for place, each in probabilities.items()}
+
+
+def _logit(probability: float) -> float:
+    clipped = min(max(probability, _LEAST_PROBABILITY), 1 - _LEAST_PROBABILITY)
+    return math.log(clipped / (1 - clipped))

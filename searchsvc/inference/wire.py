@@ -12,9 +12,10 @@ from searchsvc.errors import BadModelOutput
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RerankAnswer:
-    """One score per document, in the order of the request."""
+    """One score per document that was asked for."""
 
-    scores: tuple[float, ...]
+    scores: Mapping[int, float]
+    """By the document's place in the request."""
     model: str
     """As answered; empty if the server does not say."""
     prompt_tokens: int | None
@@ -29,10 +30,10 @@ def rerank_body(
     return body if model is None else {**body, "model": model}
 
 
-def read_rerank(answer: Mapping[str, Any], *, documents: int) -> RerankAnswer:
-    """The scores of an answer to a request with that many documents.
+def read_rerank(answer: Mapping[str, Any], *, documents: int, top_n: int | None = None) -> RerankAnswer:
+    """The scores of an answer to a request with that many documents, of which the `top_n` best were asked for.
 
-    Raises BadModelOutput unless every document has exactly one finite score.
+    Raises BadModelOutput unless so many documents, or all, have exactly one finite score.
     """
     results = answer.get("results")
     if not isinstance(results, list):
@@ -45,12 +46,13 @@ def read_rerank(answer: Mapping[str, Any], *, documents: int) -> RerankAnswer:
         if index in scores:
             raise BadModelOutput(f"The reranker scored document {index} twice.")
         scores[index] = score
-    if len(scores) != documents:
-        raise BadModelOutput(f"The reranker scored {len(scores)} of {documents} documents.")
+    wanted = documents if top_n is None else min(top_n, documents)
+    if len(scores) not in {wanted, documents}:
+        raise BadModelOutput(f"The reranker scored {len(scores)} of {wanted} documents.")
     model, usage = answer.get("model"), answer.get("usage")
     tokens = usage.get("prompt_tokens") if isinstance(usage, dict) else None
     return RerankAnswer(
-        scores=tuple(scores[index] for index in range(documents)),
+        scores=scores,
         model=model if isinstance(model, str) else "",
         prompt_tokens=tokens if isinstance(tokens, int) and not isinstance(tokens, bool) else None,
     )

@@ -34,7 +34,7 @@ Ask = Callable[[ModelServer, Deadline], Awaitable[object]]
 async def ask_reranker(server: ModelServer, deadline: Deadline) -> object:
     candidate = Candidate(doc_id="1", score=1.0, source={"text": "a text"})
     reranker = VllmReranker(server, max_tokens_per_doc=512)
-    return await reranker.rerank("a query", [candidate], instruction=None, deadline=deadline)
+    return await reranker.rerank("a query", [candidate], top_k=50, instruction=None, deadline=deadline)
 
 
 async def ask_chat(server: ModelServer, deadline: Deadline) -> object:

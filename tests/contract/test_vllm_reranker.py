@@ -44,7 +44,7 @@ async def scored(
     instruction: str | None = None,
 ) -> Reranking:
     candidates = [Candidate(doc_id=str(n), score=0.0, source={"text": text}) for n, text in enumerate(documents)]
-    return await reranker.rerank(query, candidates, instruction=instruction, deadline=Deadline.after_ms(2000))
+    return await reranker.rerank(query, candidates, top_k=50, instruction=instruction, deadline=Deadline.after_ms(2000))
 
 
 async def test_scores_come_as_logits_in_the_order_of_the_candidates() -> None:
@@ -67,7 +67,7 @@ async def test_title_and_text_are_read_together() -> None:
     server = FakeReranker()
     candidate = Candidate(doc_id="1", score=0.0, source={"title": "Title", "text": "and text"})
     async with reranker_at(server) as reranker:
-        await reranker.rerank("a query", [candidate], instruction=None, deadline=Deadline.after_ms(2000))
+        await reranker.rerank("a query", [candidate], top_k=50, instruction=None, deadline=Deadline.after_ms(2000))
 
     assert server.scored()[0]["documents"] == ["Title\nand text"]
 
@@ -244,7 +244,7 @@ async def test_a_timeout_does_not_make_a_busy_server_busier() -> None:
         slow = True
         candidate = Candidate(doc_id="1", score=0.0, source={"text": "a text"})
         with pytest.raises(BackendTimeout):
-            await reranker.rerank("a query", [candidate], instruction=None, deadline=Deadline.after_ms(100))
+            await reranker.rerank("a query", [candidate], top_k=50, instruction=None, deadline=Deadline.after_ms(100))
         slow = False
         await scored(reranker)
 
@@ -407,4 +407,32 @@ def test_the_order_of_an_answer_does_not_matter(scores: list[float], random: Any
     answer = rerank_results(scores)
     random.shuffle(answer["results"])
 
-    assert read_rerank(answer, documents=len(scores)).scores == tuple(scores)
+    assert read_rerank(answer, documents=len(scores)).scores == dict(enumerate(scores))
+
+
+async def test_only_the_best_that_are_read_are_sent() -> None:
+    server = FakeReranker()
+    candidates = [Candidate(doc_id=str(place), score=0.0, source={"text": "x" * place}) for place in range(1, 9)]
+    async with reranker_at(server) as reranker:
+        found = await reranker.rerank(
+            "a query", candidates, top_k=3, instruction=None, deadline=Deadline.after_ms(2000)
+        )
+
+    assert server.scored()[0]["top_n"] == 3
+    assert [score is None for score in found.scores] == [True] * 5 + [False] * 3
+    assert len(found.scores) == len(candidates)
+
+
+async def test_a_server_that_sends_all_of_them_is_understood_too() -> None:
+    async def handler(request: web.Request) -> web.Response:
+        return web.json_response(
+            rerank_results([float(place) for place in range(len((await request.json())["documents"]))])
+        )
+
+    candidates = [Candidate(doc_id=str(place), score=0.0, source={"text": "x"}) for place in range(4)]
+    async with reranker_at(handler) as reranker:
+        found = await reranker.rerank(
+            "a query", candidates, top_k=2, instruction=None, deadline=Deadline.after_ms(2000)
+        )
+
+    assert None not in found.scores

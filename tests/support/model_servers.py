@@ -91,6 +91,7 @@ class FakeReranker:
         if body.get("use_activation", True) or not self.honours_activation:
             scores = [1 / (1 + math.exp(-score)) for score in scores]
         answer = rerank_results(scores)
+        answer["results"] = answer["results"][: body.get("top_n") or None]
         if self.prompt_tokens is None:
             del answer["usage"]
         else:

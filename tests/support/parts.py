@@ -81,7 +81,7 @@ class FixedReranker:
     queries: list[str] = field(default_factory=list)
 
     async def rerank(
-        self, query: str, candidates: Sequence[Candidate], *, instruction: str | None, deadline: Deadline
+        self, query: str, candidates: Sequence[Candidate], *, top_k: int, instruction: str | None, deadline: Deadline
     ) -> Reranking:
         self.queries.append(query)
         await asyncio.sleep(self.delay_s)

@@ -86,7 +86,7 @@ async def reranker(folder: Path) -> AsyncIterator[EmbeddedReranker]:
 
 
 async def _scores(reranker: EmbeddedReranker, query: str, candidates: list[Candidate]) -> Reranking:
-    return await reranker.rerank(query, candidates, instruction=None, deadline=soon())
+    return await reranker.rerank(query, candidates, top_k=50, instruction=None, deadline=soon())
 
 
 def _order(reranking: Reranking, candidates: list[Candidate]) -> list[str]:
@@ -149,4 +149,4 @@ async def test_encoding_ends_at_the_deadline(reranker) -> None:
         for number in range(2000)
     ]
     with pytest.raises(BackendTimeout):
-        await reranker.rerank("x", many, instruction=None, deadline=Deadline.after_ms(100))
+        await reranker.rerank("x", many, top_k=50, instruction=None, deadline=Deadline.after_ms(100))

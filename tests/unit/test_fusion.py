@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from searchsvc.fusion import WeightedList, reciprocal_rank_fusion, reorder, standardised_sum, z_scores
+from searchsvc.fusion import WeightedList, lexical_scores, reciprocal_rank_fusion, reorder, standardised_sum, z_scores
 from searchsvc.model import Candidate, Ranking, ScoreKind
 
 _IDS = st.text("abcde", min_size=1, max_size=2)
@@ -76,10 +77,9 @@ def test_z_scores_have_mean_zero_and_keep_the_order(values: list[float]) -> None
     scores = z_scores(values)
 
     assert math.isclose(sum(scores), 0, abs_tol=1e-6 * len(values))
-    for low, high in zip(sorted(range(len(values)), key=values.__getitem__), scores, strict=True):
-        assert math.isfinite(scores[low]) and math.isfinite(high)
-    pairs = sorted(zip(values, scores, strict=True))
-    assert all(before[1] <= after[1] + 1e-9 for before, after in zip(pairs, pairs[1:], strict=False))
+    assert all(map(math.isfinite, scores))
+    ordered = [score for _, score in sorted(zip(values, scores, strict=True))]
+    assert all(before <= after + 1e-9 for before, after in pairwise(ordered))
 
 
 def test_z_scores_of_equal_values_are_zero() -> None:
@@ -98,3 +98,18 @@ def test_reorder_keeps_the_documents_and_the_order_of_ties(ranking: Ranking, dat
     keys = [(-candidate.score, before[candidate.doc_id]) for candidate in reordered]
     assert keys == sorted(keys)
     assert {candidate.doc_id: candidate.score for candidate in reordered} == by_id
+
+
+def test_reorder_leaves_out_what_has_no_score() -> None:
+    reordered = reorder(_ranking({"a": 3, "b": 2, "c": 1}), [None, 0.5, 2.0], ScoreKind.LOGIT)
+
+    assert [(candidate.doc_id, candidate.score) for candidate in reordered] == [("c", 2.0), ("b", 0.5)]
+
+
+def test_lexical_scores_are_those_of_the_base_and_zero_elsewhere() -> None:
+    fused = reciprocal_rank_fusion([WeightedList(_ranking({"a": 3, "b": 2})), WeightedList(_ranking({"n": 9}))])
+
+    rescored = lexical_scores(fused, _ranking({"a": 3, "b": 2}))
+
+    assert {candidate.doc_id: candidate.score for candidate in rescored} == {"a": 3, "b": 2, "n": 0.0}
+    assert [candidate.doc_id for candidate in rescored] == [candidate.doc_id for candidate in fused]
