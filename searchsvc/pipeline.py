@@ -57,7 +57,7 @@ class Pipeline:
         query = forms.plain_query(request.user_query, self.analyze(request.user_query))
         expanding = self._start_expansion(account)
         try:
-            base = await account.required(Stage.RETRIEVE, self._retrieve(query, account))
+            base = await account.required(Stage.RETRIEVE, self._retrieve(query, account, deadline))
         except BaseException:
             if expanding is not None:
                 expanding.cancel()
@@ -108,13 +108,13 @@ class Pipeline:
             hint=f"Available: {known}.",
         )
 
-    async def _retrieve(self, query: WeightedQuery, account: Account) -> Retrieval:
+    async def _retrieve(self, query: WeightedQuery, account: Account, deadline: Deadline) -> Retrieval:
         request = account.request
         return await self.retriever.retrieve(
             query,
             top_k=request.retrieval_depth,
             filters=request.filters,
-            deadline=account.deadline,
+            deadline=deadline,
             explain=request.explain,
         )
 
@@ -146,9 +146,8 @@ class Pipeline:
         if composed is None or not account.request.expansion.retrieves:
             account.skip(Stage.RETRIEVE_EXPANDED, Reason.NOTHING_TO_DO)
             return base
-        second = await account.optional(
-            Stage.RETRIEVE_EXPANDED, self._retrieve(composed.query, account), account.deadline.share(RERANK_SHARE)
-        )
+        left = account.deadline.share(RERANK_SHARE)
+        second = await account.optional(Stage.RETRIEVE_EXPANDED, self._retrieve(composed.query, account, left), left)
         if second is None:
             return base
         if not composed.fused:

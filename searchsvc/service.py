@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
 from searchsvc.documents import FILTER_FIELDS, clean
-from searchsvc.errors import InvalidRequest, UnknownIndex
+from searchsvc.errors import BackendTimeout, InvalidRequest, UnknownIndex
 from searchsvc.model import AnyOf, Deadline, Mode, Range, SearchRequest
 from searchsvc.pipeline import Pipeline
 from searchsvc.protocols import Engine, OpenIndex, Retriever
@@ -35,7 +36,11 @@ class SearchService:
         """
         deadline = Deadline.after_ms(request.timeout_ms)
         request = checked(request)
-        pipeline = await self.pipeline(request.index)
+        try:
+            async with asyncio.timeout(deadline.left_s()):
+                pipeline = await self.pipeline(request.index)
+        except TimeoutError as error:
+            raise BackendTimeout(f"The index {request.index} could not be opened in time.") from error
         if retriever is not None:
             pipeline = replace(pipeline, retriever=retriever)
         return await pipeline.search(request, deadline)

@@ -14,6 +14,7 @@ import pytest
 from searchsvc.api.convert import to_reply, to_request
 from searchsvc.api.wire import SearchBody
 from searchsvc.demo import demo_documents, demo_queries
+from searchsvc.model import Deadline
 from searchsvc.settings import Settings
 from searchsvc.wiring import Runtime, open_runtime
 from tests.support.elastic import delete_indices, own_name
@@ -109,3 +110,15 @@ async def test_without_models_the_stages_on_elasticsearch_are_skipped_and_say_wh
     assert reasons["expand"] == ("skipped", "notConfigured")
     assert reasons["rerank"] == ("skipped", "notConfigured")
     assert reply["degraded"] == []
+
+
+async def test_document_frequencies_are_the_same(engines, index: str) -> None:
+    terms = ["网络", "python", "docker", "never-there", "modul"]
+    counts = []
+    for runtime in engines:
+        opened = await runtime.engine.open(index)
+        counts.append(await opened.statistics.document_frequencies(terms, deadline=Deadline.after_ms(5000)))
+
+    assert counts[0] == counts[1]
+    assert counts[0].df["never-there"] == 0
+    assert counts[0].df["docker"] > 10
