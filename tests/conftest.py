@@ -14,12 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from tests.support.distribution import Unavailable
 from tests.support.elasticsearch import LocalCluster, one_node
 
 NO_ELASTICSEARCH = "no Elasticsearch: "
 NO_EQUIPMENT = "no test equipment: "
+
+settings.register_profile("searchsvc", deadline=None)  # a busy machine is no failure
+settings.load_profile("searchsvc")
 
 StartNodes = Callable[..., LocalCluster]
 

@@ -17,7 +17,6 @@ MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob
 TOP_LEVEL = {
     *("pyproject.toml", "README.md", "CHANGELOG.md", "Makefile", "docker-compose.yml", ".ci", "index_mappings"),
     *("searchsvc", "tui", "tests", "docs", "benchmarks", "Dockerfile", "constraints.txt", "LICENSE", ".gitignore"),
-    ".dockerignore",
 }
 
 
