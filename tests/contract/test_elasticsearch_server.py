@@ -38,8 +38,8 @@ from tests.support.scripted_elasticsearch import (
 )
 
 INDEX = "documents-v1-20260102030405"
-DEADLINE_MS = 300
-SLACK_MS = 150
+DEADLINE_MS = 800
+SLACK_MS = 400
 NOBODY = "http://127.0.0.1:9"
 """The discard port: nothing listens there."""
 
