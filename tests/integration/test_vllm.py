@@ -108,7 +108,7 @@ async def scored(
 ) -> Reranking:
     candidates = [Candidate(doc_id=str(n), score=0.0, source={"text": text}) for n, text in enumerate(documents)]
     return await reranker.rerank(
-        query, candidates, top_k=50, instruction=instruction, deadline=Deadline.after_ms(within_ms)
+        query, candidates, top_k=len(candidates), instruction=instruction, deadline=Deadline.after_ms(within_ms)
     )
 
 
