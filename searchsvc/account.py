@@ -116,8 +116,8 @@ class Account:
         """What was decided about expansion and what came of it."""
         trace = self._traces.get(Stage.EXPAND)
         terms = () if self._composed is None else self._composed.terms
-        if trace is not None and trace.status is StageStatus.DEGRADED:
-            decision, reason = "degraded", str(trace.reason)
+        if failed := [each for each in (trace, self._traces.get(Stage.RETRIEVE_EXPANDED)) if _is_degraded(each)]:
+            decision, reason = "degraded", str(cast("StageTrace", failed[0]).reason)
         elif any(term.kept for term in terms):
             decision, reason = "expanded", self._decision.reason
         else:
@@ -159,6 +159,10 @@ class Account:
             message=str(error),
             took_ms=_ms_since(started),
         )
+
+
+def _is_degraded(trace: StageTrace | None) -> bool:
+    return trace is not None and trace.status is StageStatus.DEGRADED
 
 
 _Value = TypeVar("_Value")

@@ -19,6 +19,11 @@ from searchsvc.errors import InvalidDocuments
 MAX_ID_BYTES = 512
 """Elasticsearch's limit for an _id; the embedded engine keeps it so that a corpus loads in both."""
 
+MAX_DEPTH = 100
+"""How deep the values of a document may be nested: more than that no JSON writer and no index takes."""
+
+_BITS = 63
+
 FILTER_FIELDS: Mapping[str, Literal["keyword", "date"]] = {
     "doc_id": "keyword",
     "lang": "keyword",
@@ -75,12 +80,12 @@ def parse_document(line: str | bytes) -> Document:
     Raises InvalidDocuments with the key that is wrong.
     """
     try:
-        raw = json.loads(line)
+        raw = json.loads(line, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         raise InvalidDocuments(f"not JSON: {error}") from None
     if not isinstance(raw, dict):
         raise InvalidDocuments(f"a {type(raw).__name__} where an object was expected")
-    raw = cast("dict[str, Any]", _clean_value(raw))
+    raw = cast("dict[str, Any]", _clean_value(raw, MAX_DEPTH))
     doc_id = raw.get("id")
     if isinstance(doc_id, int) and not isinstance(doc_id, bool):
         doc_id = str(doc_id)
@@ -125,14 +130,22 @@ def _open(path: Path) -> IO[bytes]:
     return cast("IO[bytes]", gzip.open(path, "rb")) if zipped else path.open("rb")
 
 
-def _clean_value(value: Any) -> Any:
+def _clean_value(value: Any, depth: int) -> Any:
     if isinstance(value, str):
         return clean(value)
+    if isinstance(value, int) and value.bit_length() > _BITS:
+        raise InvalidDocuments(f"an integer of more than {_BITS + 1} bits, which JSON readers round")
+    if not isinstance(value, list | dict):
+        return value
+    if depth == 0:
+        raise InvalidDocuments(f"values nested more than {MAX_DEPTH} deep")
     if isinstance(value, list):
-        return [_clean_value(item) for item in value]
-    if isinstance(value, dict):
-        return {clean(key): _clean_value(item) for key, item in value.items()}
-    return value
+        return [_clean_value(item, depth - 1) for item in value]
+    return {clean(key): _clean_value(item, depth - 1) for key, item in value.items()}
+
+
+def _no_number(name: str) -> Any:
+    raise ValueError(f"{name} is no number")
 
 
 def _text(raw: Mapping[str, Any], key: str) -> str | None:

@@ -49,6 +49,12 @@ class SearchError(Exception):
         return f"{self.message} {self.hint}".strip()
 
 
+def json_pointer(*parts: str) -> str:
+    """The JSON pointer (RFC 6901) to a field, without what cannot be sent as text."""
+    escaped = (part.replace("~", "~0").replace("/", "~1") for part in parts)
+    return "".join(f"/{part}" for part in escaped).encode("utf-8", "replace").decode()
+
+
 class InvalidRequest(SearchError):
     """The request cannot be run as it is."""
 

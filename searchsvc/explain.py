@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from searchsvc.model import Candidate, Explanation, Ranking, SearchRequest
 from searchsvc.result import Placement, RankedCandidate
@@ -14,12 +14,14 @@ class Rankings:
 
     base: Ranking
     """By the original query alone."""
+    expanded: Ranking | None
+    """By the expanded query, or the expansion's terms alone where the lists were fused; None without expansion."""
     retrieved: Ranking
-    """After expansion, before reranking; `base` itself if there was none."""
+    """What went to the reranker: `base`, `expanded`, or both fused."""
     reranked: Ranking | None
     """The best by the reranker, as many as are read; None if reranking did not run."""
     label: str
-    """What made `retrieved`, for the explanation."""
+    """The expansion and its form, for the explanation."""
     model: str
     """What made `reranked`."""
 
@@ -57,18 +59,35 @@ def _placement(ranking: Ranking, rank: int | None) -> Placement | None:
 
 
 def _explain(candidate: Candidate, rank: int, rankings: Rankings) -> Explanation:
-    retrieved = next(each for each in rankings.retrieved if each.doc_id == candidate.doc_id)
-    terms = tuple(
-        Explanation(value=value, description=f"term {term}")
-        for term, value in sorted(candidate.contributions.items(), key=lambda item: -item[1])
-    )
-    details = [Explanation(value=retrieved.score, description=rankings.label, details=terms)]
-    before = _placement(rankings.base, rankings.base.ranks().get(candidate.doc_id))
-    if before is not None:
-        details.append(Explanation(value=before.score, description=f"bm25 of the original query, rank {before.rank}"))
+    retrieved = _explain_retrieval(candidate.doc_id, rankings)
     if rankings.reranked is None or rank > len(rankings.reranked):
         return Explanation(
-            value=candidate.score, description=f"rank {rank} by {rankings.label}", details=tuple(details)
+            value=retrieved.value, description=f"rank {rank} by {retrieved.description}", details=retrieved.details
         )
     description = f"rank {rank} by {rankings.reranked.score_kind} of {rankings.model}"
-    return Explanation(value=candidate.score, description=description, details=tuple(details))
+    return Explanation(value=candidate.score, description=description, details=(retrieved,))
+
+
+def _explain_retrieval(doc_id: str, rankings: Rankings) -> Explanation:
+    base = _explain_list(doc_id, rankings.base, "bm25 of the original query")
+    if rankings.expanded is None or rankings.retrieved is rankings.base:
+        return base or Explanation(value=0.0, description="not retrieved")
+    fused = rankings.retrieved is not rankings.expanded
+    expanded = _explain_list(doc_id, rankings.expanded, "bm25 of the expansion" if fused else rankings.label)
+    if not fused and expanded is not None:
+        return replace(expanded, details=(*expanded.details, *([replace(base, details=())] if base else ())))
+    own = rankings.retrieved.candidates[rankings.retrieved.ranks()[doc_id] - 1]
+    return Explanation(
+        value=own.score, description=rankings.label, details=tuple(each for each in (base, expanded) if each)
+    )
+
+
+def _explain_list(doc_id: str, ranking: Ranking, description: str) -> Explanation | None:
+    """The score of a document in one list, made of its terms'; None if it is not there."""
+    rank = ranking.ranks().get(doc_id)
+    if rank is None:
+        return None
+    candidate = ranking.candidates[rank - 1]
+    terms = sorted(candidate.contributions.items(), key=lambda item: -item[1])
+    details = tuple(Explanation(value=value, description=f"term {term}") for term, value in terms)
+    return Explanation(value=candidate.score, description=f"{description}, rank {rank}", details=details)

@@ -153,6 +153,10 @@ class Explanation:
     details: tuple[Explanation, ...] = ()
 
 
+DEFAULT_INDEX = "documents"
+"""The published name that a search reads unless it names another."""
+
+
 class Mode(StrEnum):
     """Whether an optional stage runs."""
 
@@ -203,7 +207,7 @@ class SearchRequest:
 
     query_id: str
     user_query: str
-    index: str = "documents"
+    index: str = DEFAULT_INDEX
     top_k: int = 10
     """How many candidates the caller wants (the API's `size`)."""
     offset: int = 0

@@ -63,14 +63,18 @@ class Pipeline:
                 expanding.cancel()
             raise
         composed = await self._expanded(query, expanding, account)
-        retrieved = await self._retrieve_expanded(base.ranking, composed, account)
+        second = await self._retrieve_expanded(composed, account)
+        if second is None and request.expansion.retrieves:
+            composed = None
+        retrieved = self._joined(base.ranking, second, account) if second else base.ranking
         window = retrieved.head(request.rerank.depth)
         reranking = await self._rerank(_as_read(window, base.ranking), composed, account)
         rankings = Rankings(
             base=base.ranking,
+            expanded=second,
             retrieved=retrieved,
             reranked=None if reranking is None else fusion.reorder(window, reranking.scores, reranking.score_kind),
-            label="bm25 of the original query" if retrieved is base.ranking else account.label,
+            label=account.label,
             model="" if reranking is None else reranking.model,
         )
         return self._result(account, base.total, rankings, composed)
@@ -136,24 +140,20 @@ class Pipeline:
         account.composed(expansion, composed, form=form, weight=weight)
         return composed if any(term.kept for term in composed.terms) else None
 
-    async def _retrieve_expanded(
-        self,
-        base: Ranking,
-        composed: ComposedQuery | None,
-        account: Account,
-    ) -> Ranking:
-        """The ranking of the expanded query, or `base` as it is."""
+    async def _retrieve_expanded(self, composed: ComposedQuery | None, account: Account) -> Ranking | None:
+        """The ranking of the expanded query; None if there is nothing to run, or it failed, in whole or in part."""
         if composed is None or not account.request.expansion.retrieves:
             account.skip(Stage.RETRIEVE_EXPANDED, Reason.NOTHING_TO_DO)
-            return base
+            return None
         left = account.deadline.share(RERANK_SHARE)
         second = await account.optional(Stage.RETRIEVE_EXPANDED, self._retrieve(composed.query, account, left), left)
-        if second is None:
-            return base
-        if not composed.fused:
-            return second.ranking if len(second.ranking) else base
-        weight = account.weight
-        lists = (fusion.WeightedList(base), fusion.WeightedList(second.ranking, weight))
+        return None if second is None or second.partial else second.ranking
+
+    def _joined(self, base: Ranking, expanded: Ranking, account: Account) -> Ranking:
+        """The candidates of both retrievals: the expanded query's alone if it holds the original, else fused."""
+        if account.form not in (Form.RRF, Form.ZSCORE):
+            return expanded
+        lists = (fusion.WeightedList(base), fusion.WeightedList(expanded, account.weight))
         fuse = fusion.reciprocal_rank_fusion if account.form is Form.RRF else fusion.standardised_sum
         return fuse(lists).head(account.request.retrieval_depth)
 

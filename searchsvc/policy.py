@@ -14,10 +14,12 @@ _IDENTIFIER = re.compile(
     r")",
     re.ASCII,
 )
+_LONGEST_IDENTIFIER = 255
 _CODE = re.compile(
-    r"\w\([^)]*\)|=>|->|::|==|!=|&&|\|\||[{};]\s*$|</?[a-z][\w-]*>|^\s*[$#>]\s"
-    r"|^\s*(?:select\b.+\bfrom|insert\s+into|delete\s+from|from\s+\S+\s+import|import\s+[\w.]+\s*$)",
-    re.IGNORECASE,
+    r"[a-z_]\w*\((?!s\))[^()]*\)(?!\s*[^\W\d_])|=>|->|::|==|!=|&&|\|\||[{};]\s*$|</?[a-z][\w-]*>|^\s*[$#>]\s"
+    r"|^\s*(?:select\s+(?:\*|\w+(?:\s*,\s*\w+)+)\s+from|insert\s+into\s+\w+\s*\(|delete\s+from\s+\w+\s+where"
+    r"|from\s+[\w.]+\s+import\s|import\s+\w+(?:\.\w+)+\s*$)",
+    re.IGNORECASE | re.ASCII,
 )
 
 
@@ -40,7 +42,7 @@ def decide(user_query: str) -> Decision:
         return Decision(False, "quoted phrase")
     if _PATH.fullmatch(query):
         return Decision(False, "path")
-    if _IDENTIFIER.fullmatch(query):
+    if len(query) <= _LONGEST_IDENTIFIER and _IDENTIFIER.fullmatch(query):
         return Decision(False, "identifier")
     if _CODE.search(query):
         return Decision(False, "code")

@@ -8,8 +8,8 @@ from dataclasses import replace
 from datetime import datetime
 
 from searchsvc.documents import FILTER_FIELDS, clean
-from searchsvc.errors import BackendTimeout, InvalidRequest, UnknownIndex
-from searchsvc.model import AnyOf, Deadline, Mode, Range, SearchRequest
+from searchsvc.errors import BackendTimeout, InvalidRequest, UnknownIndex, json_pointer
+from searchsvc.model import AnyOf, Deadline, Range, SearchRequest
 from searchsvc.pipeline import Pipeline
 from searchsvc.protocols import Engine, OpenIndex, Retriever
 from searchsvc.result import SearchResult
@@ -75,23 +75,20 @@ def checked(request: SearchRequest) -> SearchRequest:
 
 
 def check_window(request: SearchRequest) -> None:
-    """Pages are cut from one reranked window. Raises InvalidRequest if this one reaches past it."""
-    reranks = request.rerank.mode is not Mode.OFF
-    window = request.rerank.depth if reranks else MAX_DEPTH
-    if request.offset + request.top_k <= window:
+    """Pages are cut from one window of `depth` candidates. Raises InvalidRequest if this one reaches past it."""
+    depth = request.rerank.depth
+    if request.offset + request.top_k <= depth:
         return
-    bound = f"depth, which is {window}" if reranks else f"the greatest depth, {MAX_DEPTH}"
-    wider = window < MAX_DEPTH
     raise InvalidRequest(
-        f"from + size is {request.offset + request.top_k}, beyond {bound}.",
+        f"from + size is {request.offset + request.top_k}, beyond depth, which is {depth}.",
         pointer="/size",
-        hint=f"Ask for less, or raise rerank.depth (at most {MAX_DEPTH})." if wider else "Ask for less.",
+        hint="Ask for less." if depth == MAX_DEPTH else f"Ask for less, or raise rerank.depth (at most {MAX_DEPTH}).",
     )
 
 
 def _check_filters(request: SearchRequest) -> None:
     for condition in request.filters:
-        pointer = "/filters/" + condition.field.replace("~", "~0").replace("/", "~1")
+        pointer = json_pointer("filters", condition.field)
         kind = FILTER_FIELDS.get(condition.field)
         if kind is None:
             raise InvalidRequest(

@@ -7,16 +7,22 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from yarl import URL
+
 from searchsvc import __version__
+from searchsvc.errors import ConfigurationError
 from searchsvc.expansion.llm import LlmExpander
+from searchsvc.expansion.prompts import prompt_ids
 from searchsvc.inference.chat import OpenAIChat
 from searchsvc.inference.client import ModelServer
 from searchsvc.inference.reranker import VllmReranker
-from searchsvc.model import Deadline, ExpansionOptions, Mode, SearchRequest
+from searchsvc.inference.urls import public
+from searchsvc.model import DEFAULT_INDEX, Deadline, ExpansionOptions, Mode, SearchRequest
 from searchsvc.pipeline import Pipeline
 from searchsvc.protocols import ChatModel, Engine, Expander, OpenIndex, Reranker
 from searchsvc.service import MAX_DEPTH, MAX_QUERY_CHARACTERS, SearchService
 from searchsvc.settings import Settings
+from searchsvc.suggest import did_you_mean
 from searchsvc.text import Analyzer, extract_keywords, snippet
 
 
@@ -34,18 +40,18 @@ class Runtime:
     async def warm_up(self, timeout_ms: int) -> None:
         """Do now what the first search would otherwise wait for: dictionaries, vectors, connections, the probe.
 
-        Calls no language model. Raises StageError, UnknownIndex.
+        Calls no language model. Raises StageError.
         """
         snippet("预热", ["预热"])
-        extract_keywords("预热", self.analyzer)
-        expansion = ExpansionOptions(mode=Mode.OFF if self.chat is not None else Mode.AUTO)
-        for name in await self.engine.names():
-            request = SearchRequest(
-                query_id="warm-up", user_query="预热 warm up", index=name, expansion=expansion, timeout_ms=timeout_ms
-            )
-            await self.service.search(request)
+        if self.chat is not None:
+            extract_keywords("预热", self.analyzer, idf=lambda _: 1.0)
         if self.reranker is not None:
             await self.reranker.probe(Deadline.after_ms(timeout_ms))
+        if DEFAULT_INDEX in await self.engine.names():
+            expansion = ExpansionOptions(mode=Mode.OFF if self.chat is not None else Mode.AUTO)
+            await self.service.search(
+                SearchRequest(query_id="warm-up", user_query="预热 warm up", expansion=expansion, timeout_ms=timeout_ms)
+            )
 
     def info(self) -> dict[str, Any]:
         """What runs, without secrets: for /info and for the head of a table."""
@@ -58,6 +64,7 @@ class Runtime:
             "reranker": _server(
                 self.settings.reranker.url, self.settings.reranker.model, own and "use-multilingual-v3"
             ),
+            "expansion_methods": [*(["llm"] if self.chat is not None else []), *(["neighbours"] if own else [])],
             "analysis": self.analyzer.fingerprint,
             "limits": {"query_characters": MAX_QUERY_CHARACTERS, "depth": MAX_DEPTH},
         }
@@ -122,6 +129,11 @@ def _engine(settings: Settings, analyzer: Analyzer) -> Engine:
 
 def _chat(settings: Settings, stack: AsyncExitStack) -> OpenAIChat | None:
     group = settings.expander
+    if group.prompt is not None and group.prompt not in prompt_ids():
+        raise ConfigurationError(
+            f"There is no prompt {group.prompt!r} (setting expander.prompt).",
+            hint=did_you_mean(group.prompt, prompt_ids()),
+        )
     if group.url is None:
         return None
     server = ModelServer(group.url, api_key=None if group.api_key is None else group.api_key.get_secret_value())
@@ -146,5 +158,5 @@ def _reranker(settings: Settings, stack: AsyncExitStack) -> VllmReranker | None:
 
 def _server(url: str | None, model: str | None, own: str | bool) -> Mapping[str, Any] | None:
     if url is not None:
-        return {"kind": "server", "url": url, "model": model}
+        return {"kind": "server", "url": public(URL(url)), "model": model}
     return {"kind": "embedded", "model": own} if own else None

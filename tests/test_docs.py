@@ -13,6 +13,7 @@ from searchsvc.api.wire import HitReply, SearchBody, SearchReply
 from searchsvc.cli import app as command_line
 from searchsvc.errors import Reason
 from searchsvc.settings import KEYS, Settings, environment_name
+from searchsvc.wiring import open_runtime
 
 ROOT = Path(__file__).parent.parent
 TEMPLATE_FILE = "qwen3_reranker.jinja"
@@ -36,8 +37,9 @@ def test_every_reason_is_documented(reason: Reason) -> None:
     assert f"| `{reason}` |" in API
 
 
-def test_every_route_is_documented(tmp_path: Path) -> None:
-    routes = create_app(Settings(data_dir=tmp_path)).openapi()["paths"]
+async def test_every_route_is_documented(tmp_path: Path) -> None:
+    async with open_runtime(Settings(data_dir=tmp_path)) as runtime:
+        routes = create_app(runtime).openapi()["paths"]
 
     assert [route for route in routes if route not in API] == []
 

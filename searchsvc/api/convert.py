@@ -6,7 +6,7 @@ import uuid
 from typing import Any
 
 from searchsvc.api.wire import ExpansionBody, RangeBody, RerankBody, SearchBody
-from searchsvc.errors import InvalidRequest
+from searchsvc.errors import InvalidRequest, json_pointer
 from searchsvc.model import (
     AnyOf,
     ExpansionOptions,
@@ -33,7 +33,7 @@ def to_request(body: SearchBody) -> SearchRequest:
         index=body.index,
         top_k=body.size,
         offset=body.from_,
-        retrieval_depth=max(rerank.depth, body.from_ + body.size),
+        retrieval_depth=rerank.depth,
         filters=_filters(body.filters),
         expansion=_expansion(body.expansion),
         rerank=rerank,
@@ -100,13 +100,13 @@ def _condition(field: str, value: str | list[str] | RangeBody) -> AnyOf | Range:
         bounds = value.model_dump(exclude_none=True)
         if not bounds:
             raise InvalidRequest(
-                "The range has no bound.", pointer=f"/filters/{field}", hint="Give one of gte, gt, lte, lt."
+                "The range has no bound.", pointer=json_pointer("filters", field), hint="Give one of gte, gt, lte, lt."
             )
         return Range(field=field, **bounds)
     values = (value,) if isinstance(value, str) else tuple(value)
     if not values:
         raise InvalidRequest(
-            "The list of values is empty.", pointer=f"/filters/{field}", hint="Give one value or more."
+            "The list of values is empty.", pointer=json_pointer("filters", field), hint="Give one value or more."
         )
     return AnyOf(field=field, values=values)
 

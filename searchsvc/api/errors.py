@@ -23,6 +23,7 @@ from searchsvc.errors import (
     SearchError,
     StageError,
     UnknownIndex,
+    json_pointer,
 )
 from searchsvc.suggest import did_you_mean
 
@@ -134,7 +135,7 @@ def _told(error: dict[str, Any]) -> dict[str, str]:
     if error["type"] == "json_invalid":
         return {"pointer": "", "detail": "The body is not JSON."}
     location = _without_branches([str(part) for part in error["loc"] if part != "body"])
-    pointer = "".join(f"/{part.replace('~', '~0').replace('/', '~1')}" for part in location)
+    pointer = json_pointer(*location)
     if error["type"] != "extra_forbidden":
         return {"pointer": pointer, "detail": str(error["msg"])}
     hint = did_you_mean(location[-1], _FIELDS.get(location[0] if len(location) > 1 else "", _FIELDS[""]))

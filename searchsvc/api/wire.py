@@ -26,7 +26,7 @@ class ExpansionBody(_Strict):
     """How to expand the query."""
 
     mode: Literal["off", "on", "auto"] = "on"
-    method: str | None = Field(None, description="A method that /info lists, such as llm or neighbours.")
+    method: str | None = Field(None, description="llm or neighbours.")
     form: Literal["mixture", "keywords", "concat", "rrf", "zscore"] | None = None
     weight: float | None = Field(None, ge=0, le=1, description="λ: how much the expansion weighs.")
     terms: int | None = Field(None, ge=1, le=256, description="n: at most so many expansion terms.")
@@ -169,6 +169,5 @@ class Problem(BaseModel):
     status: int
     detail: str
     next_step: str = ""
-    stage: str | None = None
     retryable: bool = False
     errors: list[ProblemError] = []

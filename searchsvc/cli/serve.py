@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
+import socket
 
 import uvicorn
+from rich.markup import escape
 
 from searchsvc.api.app import create_app
-from searchsvc.cli.common import EngineName, progress, settings, talk
+from searchsvc.cli.common import EngineName, Json, print_json, progress, settings, talk
 from searchsvc.demo import demo_documents
-from searchsvc.errors import SearchError
-from searchsvc.wiring import Runtime
+from searchsvc.errors import ConfigurationError, SearchError
+from searchsvc.model import DEFAULT_INDEX
+from searchsvc.settings import Settings
+from searchsvc.wiring import Runtime, open_runtime
 
 _WARM_UP_MS = 10_000
 _ALLOCATIONS_BEFORE_COLLECTION = 20_000
 """Objects that a few dozen searches leave behind."""
+_BACKLOG = 2048
 
 
-def serve(*, host: str | None = None, port: int | None = None, engine: EngineName | None = None) -> None:
+def serve(
+    *, host: str | None = None, port: int | None = None, engine: EngineName | None = None, json: Json = False
+) -> None:
     """Serve the HTTP API.
 
     With the embedded engine and no index named "documents" the demo corpus is loaded as that.
@@ -27,40 +35,72 @@ def serve(*, host: str | None = None, port: int | None = None, engine: EngineNam
     host
         Address to listen on; other than loopback only with SEARCHSVC_API__ALLOW_ANONYMOUS=true.
     port
-        Port to listen on.
+        Port to listen on; 0 takes a free one.
     engine
         embedded, or elasticsearch.
+    json
+        Print {"url": ...} on stdout once requests are answered.
 
     """
     effective = settings(engine=engine, api__host=host, api__port=port)
-    app = create_app(effective, prepare=_prepare)
-    talk().print(f"searchsvc on http://{effective.api.host}:{effective.api.port}, engine {effective.engine}; /docs")
-    uvicorn.run(
-        app,
-        host=effective.api.host,
-        port=effective.api.port,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-    )
+    with _bound(effective.api.host, effective.api.port) as listener:
+        loop_factory = uvicorn.Config("", loop="auto").get_loop_factory()
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            runner.run(_serve(effective, listener, json=json))
+
+
+async def _serve(effective: Settings, listener: socket.socket, *, json: bool) -> None:
+    async with open_runtime(effective) as runtime:
+        await _prepare(runtime)
+        host, port = listener.getsockname()[:2]
+        url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        listener.listen(_BACKLOG)
+        talk().print(f"searchsvc on {url}, engine {effective.engine}; try it at {url}/docs")
+        if json:
+            print_json({"url": url})
+        config = uvicorn.Config(
+            create_app(runtime), log_level="warning", access_log=False, server_header=False, lifespan="off"
+        )
+        await uvicorn.Server(config).serve(sockets=[listener])
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    """A socket of our own, bound before anything else is done: a port in use is told at once, and by name."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError as error:
+        raise ConfigurationError(
+            f"Cannot listen on {host} port {port}: {error.strerror}.", hint="Choose another: --port PORT."
+        ) from error
+    return listener
 
 
 async def _prepare(runtime: Runtime) -> None:
     """Have something to search, and the first search fast; what cannot be reached yet is said and left."""
-    console = talk()
-    if runtime.settings.engine == "embedded" and "documents" not in await runtime.engine.names():
-        console.print("No index named documents: loading the demo corpus as that.")
-        documents = list(demo_documents())
-        with progress() as bar:
-            task = bar.add_task("demo corpus", total=len(documents))
-            await runtime.engine.admin.load(
-                "documents", documents, progress=lambda done: bar.update(task, completed=done)
-            )
+    if runtime.settings.engine == "embedded":
+        await _have_documents(runtime)
     try:
         await runtime.warm_up(_WARM_UP_MS)
     except SearchError as error:
-        console.print(f"[yellow]not reached yet:[/] {error}", markup=True)
+        talk().print(f"[yellow]not reached yet:[/] {escape(str(error))}")
     _settle_garbage_collection()
+
+
+async def _have_documents(runtime: Runtime) -> None:
+    """The demo corpus as the index that searches read by default, unless there is one or one is being made."""
+    console, admin = talk(), runtime.engine.admin
+    if any(status.index.startswith(f"{DEFAULT_INDEX}-v1-") for status in await admin.status()):
+        if DEFAULT_INDEX not in await runtime.engine.names():
+            console.print(f"The index {DEFAULT_INDEX} is not published: searchsvc index load FILE, or index swap.")
+        return
+    console.print(f"No index named {DEFAULT_INDEX}: loading the demo corpus as that.")
+    documents = list(demo_documents())
+    with progress() as bar:
+        task = bar.add_task("demo corpus", total=len(documents))
+        await admin.load(DEFAULT_INDEX, documents, progress=lambda done: bar.update(task, completed=done))
 
 
 def _settle_garbage_collection() -> None:

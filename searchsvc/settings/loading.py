@@ -34,8 +34,10 @@ class LoadedSettings:
     """By key, as `reranker.url`; every key is there."""
 
     def shown(self) -> dict[str, Any]:
-        """The effective value of every key as JSON, secrets masked."""
-        return _flat(self.settings.model_dump(mode="json"))
+        """The effective value of every key as JSON; secrets and query strings, which may hold one, masked."""
+        values = _flat(self.settings.model_dump(mode="json"))
+        urls = {key: value for key, value in values.items() if key.endswith(".url") and value and "?" in value}
+        return values | {key: f"{value.partition('?')[0]}?{MASK}" for key, value in urls.items()}
 
 
 def _keys() -> Iterator[str]:

@@ -11,7 +11,7 @@ import pytest
 from searchsvc.api.app import create_app
 from searchsvc.documents import Document
 from searchsvc.settings import Settings
-from searchsvc.wiring import Runtime
+from searchsvc.wiring import Runtime, open_runtime
 
 DOCUMENTS = [
     Document(
@@ -43,9 +43,10 @@ DOCUMENTS = [
 ]
 
 
-async def _load(runtime: Runtime) -> None:
-    if "documents" not in await runtime.engine.names():
-        await runtime.engine.admin.load("documents", DOCUMENTS, progress=lambda _: None)
+def asking(runtime: Runtime) -> httpx.AsyncClient:
+    """A client of the API over this runtime; a defect comes as the reply that a client would get."""
+    transport = httpx.ASGITransport(app=create_app(runtime), raise_app_exceptions=False)
+    return httpx.AsyncClient(transport=transport, base_url="http://api")
 
 
 @pytest.fixture(scope="session")
@@ -55,10 +56,7 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 async def client(data_dir: Path) -> AsyncIterator[httpx.AsyncClient]:
-    app = create_app(Settings(data_dir=data_dir), prepare=_load)
-    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
-    async with (
-        app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=transport, base_url="http://api") as client,
-    ):
+    async with open_runtime(Settings(data_dir=data_dir)) as runtime, asking(runtime) as client:
+        if "documents" not in await runtime.engine.names():
+            await runtime.engine.admin.load("documents", DOCUMENTS, progress=lambda _: None)
         yield client

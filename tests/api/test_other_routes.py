@@ -7,8 +7,9 @@ from pathlib import Path
 import httpx
 
 from searchsvc import __version__
-from searchsvc.api.app import create_app
 from searchsvc.settings import Settings
+from searchsvc.wiring import open_runtime
+from tests.api.conftest import asking
 from tests.api.test_search import assert_problem
 
 
@@ -25,12 +26,7 @@ async def test_ready_with_an_index(client: httpx.AsyncClient) -> None:
 
 
 async def test_not_ready_without_one(tmp_path: Path) -> None:
-    app = create_app(Settings(data_dir=tmp_path))
-    transport = httpx.ASGITransport(app=app)
-    async with (
-        app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=transport, base_url="http://api") as client,
-    ):
+    async with open_runtime(Settings(data_dir=tmp_path)) as runtime, asking(runtime) as client:
         assert (await client.get("/livez")).status_code == 200
         assert_problem(await client.get("/readyz"), 503)
         assert_problem(await client.post("/v1/search", json={"query": "a"}), 404, "/index")
@@ -48,14 +44,10 @@ async def test_info_says_what_runs(client: httpx.AsyncClient) -> None:
 async def test_info_holds_no_secret(tmp_path: Path) -> None:
     settings = Settings(
         data_dir=tmp_path,
-        expander={"url": "http://127.0.0.1:9/v1", "api_key": "sk-very-secret"},
+        expander={"url": "http://127.0.0.1:9/v1?key=my-secret", "api_key": "sk-very-secret"},
         reranker={"url": "http://127.0.0.1:9", "api_key": "sk-also-secret"},
     )
-    app = create_app(settings)
-    async with (
-        app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://api") as client,
-    ):
+    async with open_runtime(settings) as runtime, asking(runtime) as client:
         text = (await client.get("/info")).text
 
     assert "secret" not in text

@@ -211,6 +211,22 @@ async def test_a_failing_second_retrieval_keeps_the_first() -> None:
 
     assert _ids(result) == ["a", "b", "c"]
     assert [trace.stage for trace in result.degraded] == [Stage.RETRIEVE_EXPANDED]
+    assert (result.expansion.decision, result.expanded_query) == ("degraded", None)
+    assert result.matched_terms == {"slow", "net"}
+
+
+async def test_a_partial_second_retrieval_keeps_the_first_whole_list() -> None:
+    class SecondIsPartial(FixedRetriever):
+        async def retrieve(self, query, **options):
+            self.partial = "1 of 3 shards failed" if self.asked else ""
+            return await super().retrieve(query, **options)
+
+    result = await _search(pipeline(SecondIsPartial(_by_terms), expander=FixedExpander()))
+
+    assert _ids(result) == ["a", "b", "c"]
+    assert [(trace.stage, trace.reason) for trace in result.degraded] == [
+        (Stage.RETRIEVE_EXPANDED, Reason.PARTIAL_RESULTS)
+    ]
 
 
 async def test_a_partial_answer_is_flagged() -> None:
@@ -266,5 +282,18 @@ async def test_the_explanation_names_every_stage() -> None:
     tree = result.hits[0].explanation
     assert tree.value == 2.0
     assert tree.description == "rank 1 by logit of fixed-reranker"
-    assert tree.details[0].description == "mixture 0.5 of the original query and 1 terms by fixed"
-    assert result.hits[1].explanation.details[1].description == "bm25 of the original query, rank 2"
+    assert tree.details[0].description == "mixture 0.5 of the original query and 1 terms by fixed, rank 2"
+    assert result.hits[1].explanation.details[0].details[0].description == "bm25 of the original query, rank 2"
+
+
+async def test_the_explanation_of_a_fused_score_names_both_lists() -> None:
+    parts = pipeline(FixedRetriever(_by_terms), expander=FixedExpander(default_form=Form.RRF))
+
+    result = await _search(parts, explain=True)
+
+    tree = result.hits[0].explanation
+    assert tree.description == "rank 1 by rrf 0.5 of the original query and 1 terms by fixed"
+    assert [(each.value, each.description) for each in tree.details] == [
+        (1.0, "bm25 of the original query, rank 3"),
+        (1.0, "bm25 of the expansion, rank 2"),
+    ]
