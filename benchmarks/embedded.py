@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 from searchsvc.documents import BadLine, Document, read_documents
+from searchsvc.embedded.encoder import ENCODER
 from searchsvc.embedded.engine import EmbeddedEngine
 from searchsvc.forms import plain_query
 from searchsvc.model import Deadline
@@ -38,7 +39,7 @@ def main() -> None:
 async def run(collection: Path, query_count: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         engine = EmbeddedEngine(Path(folder), Analyzer())
-        await engine.warm_up()
+        ENCODER.encode(["loads the weights"])
         await load(engine, collection, "load")
         await load(engine, collection, "load again, vectors known")
         started = time.perf_counter()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass
-from weakref import WeakValueDictionary
+from functools import partial
 
 from elasticsearch import AsyncElasticsearch
 
@@ -17,25 +17,29 @@ from searchsvc.elastic.indices import ALL_INDICES, ElasticIndices, check_analyze
 from searchsvc.elastic.retriever import ElasticRetriever
 from searchsvc.elastic.statistics import ElasticStatistics
 from searchsvc.errors import BackendRejected, BackendTimeout, BackendUnavailable, Overloaded, UnknownIndex
+from searchsvc.openings import Openings
 from searchsvc.protocols import OpenIndex
 from searchsvc.text import Analyzer
 
 _FRESH_S = 1.0
 """How long a look at an alias holds."""
 
+_RECENT_S = 2.0
+"""An index that was looked at so recently is served at once, whatever the next look says."""
+
+_PATIENCE_S = 0.1
+"""How long an index that was idle for longer waits for the next look, which takes some milliseconds."""
+
 _FIRST_LOOK_TIMEOUT_S = 1.0
 _NEXT_LOOK_TIMEOUT_S = 0.5
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Look:
     """An open index, and when it was last seen behind its alias (monotonic seconds)."""
 
     index: OpenIndex
     seen_at: float
-
-    def is_fresh(self) -> bool:
-        return time.monotonic() - self.seen_at < _FRESH_S
 
 
 class ElasticEngine:
@@ -47,7 +51,7 @@ class ElasticEngine:
         self._searches = Searches(client)
         self._admin = ElasticIndices(client, analyzer)
         self._looks: dict[str, _Look] = {}
-        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._openings = Openings()
 
     @property
     def name(self) -> str:
@@ -68,43 +72,56 @@ class ElasticEngine:
     async def open(self, name: str) -> OpenIndex:
         """The index published under `name`; the same object as long as that is the same index.
 
-        Asks Elasticsearch once a second at most. If that look fails, an index that is open stays open for another
-        second: the search itself will tell. Raises UnknownIndex, StageError.
+        An index that is open already is served at once, and once a second at most its alias is looked at beside that.
+        One that was idle waits a moment for the look, so that a swap long ago is seen. If a look fails, the index
+        stays open for another second: the search itself will tell. Raises UnknownIndex, StageError.
         """
-        look = self._looks.get(name)
-        if look is not None and look.is_fresh():
-            return look.index
-        lock = self._locks.setdefault(name, asyncio.Lock())
-        async with lock:
-            look = self._looks.get(name)
-            if look is None or not look.is_fresh():
-                look = self._looks[name] = await self._look(name, look)
-            return look.index
+        known = self._looks.get(name)
+        look = partial(self._look, name)
+        if known is None:
+            return await self._openings.result(name, look)
+        age_s = time.monotonic() - known.seen_at
+        if age_s < _FRESH_S:
+            return known.index
+        looking = self._openings.start(name, look)
+        if age_s >= _RECENT_S:
+            ended, _ = await asyncio.wait({looking}, timeout=_PATIENCE_S)
+            if ended:
+                return looking.result()
+        return known.index
 
     async def close(self) -> None:
-        """Close the connections."""
+        """End the looks that run and close the connections."""
+        await self._openings.close()
         await self._client.close()
 
-    async def _look(self, name: str, known: _Look | None) -> _Look:
+    async def _look(self, name: str) -> OpenIndex:
+        """What stands behind `name` now, opened if it was not."""
+        known = self._looks.get(name)
         seen_at = time.monotonic()
         try:
             published = await self._published(name, _FIRST_LOOK_TIMEOUT_S if known is None else _NEXT_LOOK_TIMEOUT_S)
-        except UnknownIndex:
+            check_analyzer(published, self._analyzer)
+        except (UnknownIndex, BackendRejected):
             self._looks.pop(name, None)
             raise
         except (BackendTimeout, BackendUnavailable, Overloaded):
             if known is None:
                 raise
-            return _Look(known.index, time.monotonic())
+            index, seen_at = known.index, time.monotonic()
+        else:
+            index = self._opened(published, known)
+        self._looks[name] = _Look(index, seen_at)
+        return index
+
+    def _opened(self, published: PhysicalIndex, known: _Look | None) -> OpenIndex:
         if known is not None and known.index.physical == published.index:
-            return _Look(known.index, seen_at)
-        check_analyzer(published, self._analyzer)
-        opened = OpenIndex(
+            return known.index
+        return OpenIndex(
             physical=published.index,
             retriever=ElasticRetriever(self._searches, published.index),
             statistics=ElasticStatistics(self._searches, published.index),
         )
-        return _Look(opened, seen_at)
 
     async def _published(self, name: str, timeout_s: float) -> PhysicalIndex:
         """What `name` points to."""

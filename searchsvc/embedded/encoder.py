@@ -43,10 +43,6 @@ class Encoder:
         """Vectors of unit length, (len(texts), 512); about 280 passages or 5,000 words a second on one core."""
         return np.asarray(self._loaded().encode([readable(text) for text in texts]), dtype=np.float32)
 
-    def warm_up(self) -> None:
-        """Loads the weights now."""
-        self.encode(["ready"])
-
     def _loaded(self) -> Any:
         with self._loading:
             if self._model is None:

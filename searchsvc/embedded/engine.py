@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from searchsvc.embedded.admin import EmbeddedAdmin
-from searchsvc.embedded.encoder import ENCODER
 from searchsvc.embedded.errors import damaged, other_analyser
 from searchsvc.embedded.fields import open_tantivy
 from searchsvc.embedded.neighbours import NeighbourExpander
@@ -18,6 +17,7 @@ from searchsvc.embedded.vectors import StoredVectors
 from searchsvc.embedded.vocabulary import Vocabulary
 from searchsvc.embedded.worker import Worker
 from searchsvc.errors import UnknownIndex
+from searchsvc.openings import Openings
 from searchsvc.protocols import OpenIndex
 from searchsvc.text import Analyzer
 
@@ -40,7 +40,7 @@ class EmbeddedEngine:
         self._analyzer = analyzer
         self._worker = Worker()
         self._admin = EmbeddedAdmin(self._folder, analyzer, self._worker)
-        self._opening = asyncio.Lock()
+        self._openings = Openings()
         self._held: dict[str, _Held] = {}
 
     @property
@@ -56,26 +56,21 @@ class EmbeddedEngine:
 
     async def open(self, name: str) -> OpenIndex:
         """Raises UnknownIndex, BackendRejected for a damaged index or one of another text analysis."""
-        held = self._current(name)
-        if held is not None:
-            return held
-        async with self._opening:
-            held = self._current(name)
-            if held is not None:
-                return held
-            physical = self._physical(name)
-            stamp = self._folder.stamp(physical)
-            index = await self._worker.run(self._open, physical)
-            self._held[name] = _Held(stamp, index)
-            return index
-
-    async def warm_up(self) -> None:
-        """Loads the sentence encoder, for which the first search would otherwise wait about a second."""
-        await self._worker.run(ENCODER.warm_up)
+        while (current := self._current(name)) is None:  # it may have changed again while it was opened
+            await self._openings.result(name, partial(self._renew, name))
+        return current
 
     async def close(self) -> None:
+        await self._openings.close()
         self._held.clear()
         self._worker.close()
+
+    async def _renew(self, name: str) -> OpenIndex:
+        physical = self._physical(name)
+        stamp = self._folder.stamp(physical)
+        index = await self._worker.run(self._open, physical)
+        self._held[name] = _Held(stamp, index)
+        return index
 
     def _current(self, name: str) -> OpenIndex | None:
         """The open index of that name if it is still what a reader should see."""

@@ -8,12 +8,15 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from searchsvc.elastic import engine as engine_module
 from searchsvc.elastic.client import connect
 from searchsvc.elastic.engine import ElasticEngine
 from searchsvc.errors import BackendRejected, BackendTimeout, BackendUnavailable, SearchError, UnknownIndex
+from searchsvc.protocols import OpenIndex
 from searchsvc.text import Analyzer
+from tests.support.model_servers import serving
 from tests.support.recorded_elasticsearch import recorded
 from tests.support.scripted_elasticsearch import Answer, fails, hangs, page, says, scripted
 
@@ -43,6 +46,13 @@ async def opened(url: str, analyzer: Analyzer) -> AsyncIterator[ElasticEngine]:
 
 @pytest.fixture
 def looks_every_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if the index had been idle before every search."""
+    monkeypatch.setattr(engine_module, "_FRESH_S", 0.0)
+    monkeypatch.setattr(engine_module, "_RECENT_S", 0.0)
+
+
+@pytest.fixture
+def looks_in_the_background(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if a second passed between two searches."""
     monkeypatch.setattr(engine_module, "_FRESH_S", 0.0)
 
@@ -159,3 +169,96 @@ async def test_searches_that_come_together_look_once(analyzer: Analyzer) -> None
 
     assert len({id(index) for index in indices}) == 1
     assert len(server.requests) == 1
+
+
+@pytest.mark.usefixtures("looks_in_the_background")
+async def test_an_open_index_is_served_at_once_while_the_look_at_its_alias_hangs(analyzer: Analyzer) -> None:
+    async with (
+        scripted(points_to(OLD, analyzer=analyzer.fingerprint), hangs) as server,
+        opened(server.url, analyzer) as engine,
+    ):
+        first = await engine.open("documents")
+        for _ in range(20):
+            async with asyncio.timeout(0.1):
+                assert await engine.open("documents") is first
+            await asyncio.sleep(0.005)
+
+    assert len(server.requests) == 2
+
+
+@pytest.mark.usefixtures("looks_every_time")
+async def test_an_index_that_was_idle_is_served_after_a_moment_while_the_look_hangs(analyzer: Analyzer) -> None:
+    async with (
+        scripted(points_to(OLD, analyzer=analyzer.fingerprint), hangs) as server,
+        opened(server.url, analyzer) as engine,
+    ):
+        first = await engine.open("documents")
+        async with asyncio.timeout(0.35):
+            assert await engine.open("documents") is first
+
+
+@pytest.mark.usefixtures("looks_in_the_background")
+@pytest.mark.parametrize("later", [MISSING, points_to(OLD, analyzer="other"), points_to(NEW, analyzer="other")])
+async def test_a_look_in_the_background_closes_what_may_not_be_searched_any_more(
+    later: Answer, analyzer: Analyzer
+) -> None:
+    async with (
+        scripted(points_to(OLD, analyzer=analyzer.fingerprint), later) as server,
+        opened(server.url, analyzer) as engine,
+    ):
+        first = await engine.open("documents")
+        assert await engine.open("documents") is first
+        with pytest.raises((UnknownIndex, BackendRejected)):
+            await _until_other(engine, first)
+
+
+@pytest.mark.usefixtures("looks_in_the_background")
+async def test_a_swap_is_noticed_in_the_background(analyzer: Analyzer) -> None:
+    old, new = (points_to(index, analyzer=analyzer.fingerprint) for index in (OLD, NEW))
+    async with scripted(old, new) as server, opened(server.url, analyzer) as engine:
+        first = await engine.open("documents")
+        assert await engine.open("documents") is first
+
+        assert (await _until_other(engine, first)).physical == NEW
+
+
+async def _until_other(engine: ElasticEngine, first: OpenIndex) -> OpenIndex:
+    for _ in range(200):
+        found = await engine.open("documents")
+        if found is not first:
+            return found
+        await asyncio.sleep(0.005)
+    pytest.fail("it stayed the same")
+
+
+async def test_a_first_look_goes_on_when_the_search_that_began_it_has_no_time_left(analyzer: Analyzer) -> None:
+    answer = points_to(OLD, analyzer=analyzer.fingerprint)
+    asked: list[str] = []
+
+    async def slow(request: web.Request) -> web.StreamResponse:
+        asked.append(request.path)
+        await asyncio.sleep(0.2)
+        found = answer()
+        assert found is not None
+        return found
+
+    async with serving(slow) as url, opened(url, analyzer) as engine:
+        for _ in range(2):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.05):
+                    await engine.open("documents")
+        opened_late = await engine.open("documents")
+
+    assert opened_late.physical == OLD
+    assert len(asked) == 1
+
+
+async def test_closing_ends_a_look_that_hangs(analyzer: Analyzer) -> None:
+    async with scripted(hangs) as server:
+        before = asyncio.all_tasks()
+        async with opened(server.url, analyzer) as engine:
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.05):
+                    await engine.open("documents")
+
+        assert [task for task in asyncio.all_tasks() - before if task.get_name() == "opening documents"] == []

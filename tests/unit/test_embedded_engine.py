@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -9,9 +10,10 @@ import pytest
 import tantivy
 
 from searchsvc.documents import Document
+from searchsvc.embedded import engine as engine_module
 from searchsvc.embedded.engine import EmbeddedEngine
 from searchsvc.embedded.errors import index_errors
-from searchsvc.embedded.fields import create_tantivy
+from searchsvc.embedded.fields import OpenTantivy, create_tantivy, open_tantivy
 from searchsvc.embedded.store import DataFolder
 from searchsvc.errors import BackendRejected, ConfigurationError, InvalidDocuments, Overloaded, UnknownIndex
 from searchsvc.text import Analyzer
@@ -293,7 +295,56 @@ async def test_an_alias_to_an_index_that_was_removed_by_hand_is_said(engine, tmp
         await engine.open("documents")
 
 
-async def test_warming_up_loads_the_encoder(engine) -> None:
-    await engine.warm_up()
+async def test_an_opening_that_takes_longer_than_a_search_waits_is_done_once(
+    engine, reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await load(engine, "documents", _documents("red"))
+    opened: list[str] = []
 
-    assert engine.name == "embedded"
+    def slow(path: Path, index: str) -> OpenTantivy:
+        opened.append(index)
+        time.sleep(0.2)
+        return open_tantivy(path, index)
+
+    monkeypatch.setattr(engine_module, "open_tantivy", slow)
+    for _ in range(3):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await reader.open("documents")
+
+    assert await ids(reader, "documents", "red") == ["0"]
+    assert len(opened) == 1
+
+
+async def test_an_index_that_changes_while_it_is_opened_is_opened_again(
+    engine, reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await load(engine, "documents", _documents("red"))
+    begun, go_on = threading.Event(), threading.Event()
+
+    def waits(path: Path, index: str) -> OpenTantivy:
+        found = open_tantivy(path, index)
+        begun.set()
+        assert go_on.wait(10)
+        return found
+
+    monkeypatch.setattr(engine_module, "open_tantivy", waits)
+    searching = asyncio.create_task(ids(reader, "documents", "red green"))
+    await asyncio.to_thread(begun.wait, 10)
+    await load(engine, "documents", [Document(doc_id="9", text="green")])
+    go_on.set()
+
+    assert sorted(await searching) == ["0", "9"]
+
+
+async def test_closing_ends_an_opening(engine, reader, monkeypatch: pytest.MonkeyPatch) -> None:
+    await load(engine, "documents", _documents("red"))
+    go_on = threading.Event()
+    monkeypatch.setattr(engine_module, "open_tantivy", lambda *_: go_on.wait(10))
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await reader.open("documents")
+    await reader.close()
+    go_on.set()
+
+    assert asyncio.all_tasks() == {asyncio.current_task()}

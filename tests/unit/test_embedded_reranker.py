@@ -143,7 +143,7 @@ async def test_without_candidates_there_are_no_scores(reranker) -> None:
 
 
 async def test_encoding_ends_at_the_deadline(reranker) -> None:
-    ENCODER.warm_up()
+    ENCODER.encode(["loads the weights"])
     many = [
         Candidate(doc_id=str(number), score=0.0, source={"text": f"{number} " + "long text " * 80})
         for number in range(2000)
