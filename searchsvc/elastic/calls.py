@@ -30,6 +30,9 @@ UNPINNED_S = 30.0
 With one of three nodes paused, three to seven times as many searches were answered as with pinned copies.
 """
 
+TELLING_S = 0.2
+"""An attempt that had less time than this says nothing of its copy when it ends without an answer."""
+
 _STEP_S = 0.02
 """Timeouts are multiples of this, so that few clients differing by timeout are made: making one costs 0.1 ms."""
 
@@ -63,7 +66,7 @@ class Searches:
 
         The second is made where there was no answer or a partial one, and time is left.
         `preference` pins the query to one copy of a shard, but not the second attempt, nor any for a while after a
-        timeout: that copy may be on a node that hangs, and then no other host helps.
+        timeout of TELLING_S or more: that copy may be on a node that hangs, and then no other host helps.
         `named` asks for the score of every named clause.
         Raises BackendTimeout, BackendUnavailable, BackendRejected, Overloaded, UnknownIndex.
         """
@@ -71,10 +74,12 @@ class Searches:
         parameters = {"include_named_queries_score": "true"} if named else {}
         pin = preference and time.monotonic() >= self._pinned_from
         pinned = {**parameters, "preference": preference} if pin else parameters
+        first_deadline = deadline.share(FIRST_SHARE)
+        telling = first_deadline.left_s() >= TELLING_S
         try:
-            first = await self._attempt(index, content, pinned, deadline.share(FIRST_SHARE), 1)
+            first = await self._attempt(index, content, pinned, first_deadline, 1)
         except (BackendTimeout, BackendUnavailable) as error:
-            if isinstance(error, BackendTimeout):
+            if isinstance(error, BackendTimeout) and telling:
                 self._pinned_from = time.monotonic() + UNPINNED_S
             return await self._attempt(index, content, parameters, deadline, 2)
         if not first.partial or hits.overloaded(first.body):

@@ -219,6 +219,15 @@ async def test_after_a_timeout_no_query_is_pinned_to_a_copy() -> None:
     assert ["preference" in request.parameters for request in server.requests] == [True, True, False, False]
 
 
+async def test_a_timeout_of_a_search_that_had_hardly_any_time_unpins_nobody() -> None:
+    async with scripted(FULL, hangs, FULL) as server, searches(server.url) as through:
+        retriever = ElasticRetriever(through, INDEX)
+        for deadline_ms in (DEADLINE_MS, 300, DEADLINE_MS):
+            await retriever.retrieve(query("a"), top_k=1, filters=(), deadline=Deadline.after_ms(deadline_ms))
+
+    assert ["preference" in request.parameters for request in server.requests] == [True, True, False, True]
+
+
 async def test_another_host_answers_for_one_that_hangs_and_is_asked_first_from_then_on() -> None:
     async with scripted(hangs) as hung, scripted(FULL) as well, searches(hung.url, well.url) as through:
         retriever = ElasticRetriever(through, INDEX)
