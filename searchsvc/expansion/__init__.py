@@ -1,1 +1,1 @@
-"""."""
+"""Two-stage query expansion by a chat model, and its prompts."""

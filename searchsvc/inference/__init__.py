@@ -1,1 +1,1 @@
-"""."""
+"""Model servers over HTTP: chat and rerank."""
