@@ -112,7 +112,7 @@ def read_documents(path: Path) -> Iterator[Document | BadLine]:
     Raises InvalidDocuments if the file cannot be read, or ends in the middle of a gzip stream.
     """
     try:
-        with _open(path) as lines:
+        with open_bytes(path) as lines:
             for number, line in enumerate(lines, 1):
                 if not line.strip():
                     continue
@@ -124,7 +124,8 @@ def read_documents(path: Path) -> Iterator[Document | BadLine]:
         raise InvalidDocuments(f"cannot read {path}: {error}.") from error
 
 
-def _open(path: Path) -> IO[bytes]:
+def open_bytes(path: Path) -> IO[bytes]:
+    """The decompressed bytes of `path`; its first bytes tell whether it is gzip. Raises OSError."""
     with path.open("rb") as probe:
         zipped = probe.read(2) == b"\x1f\x8b"
     return cast("IO[bytes]", gzip.open(path, "rb")) if zipped else path.open("rb")

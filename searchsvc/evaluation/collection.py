@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from searchsvc.documents import BadLine, Document, clean, read_documents
+from searchsvc.documents import BadLine, Document, clean, open_bytes, read_documents
 from searchsvc.errors import ConfigurationError, InvalidDocuments
-from searchsvc.evaluation.lines import json_lines, open_bytes, required_id, required_text, text_lines
+from searchsvc.evaluation.lines import json_lines, required_id, required_text, text_lines
 
 Qrels = Mapping[str, Mapping[str, int]]
 """Grade by query id and doc_id; a grade above 0 is relevant (TREC)."""

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any
 
+from searchsvc.documents import open_bytes
 from searchsvc.errors import ConfigurationError
-
-
-def open_bytes(path: Path) -> IO[bytes]:
-    """The decompressed bytes of `path`; its first bytes tell whether it is gzip. Raises OSError."""
-    with path.open("rb") as probe:
-        zipped = probe.read(2) == b"\x1f\x8b"
-    return cast("IO[bytes]", gzip.open(path, "rb")) if zipped else path.open("rb")
 
 
 def text_lines(path: Path) -> Iterator[tuple[int, str]]:
