@@ -18,16 +18,9 @@ from tests.support.embedded import analyzer
 
 pytestmark = [pytest.mark.es, pytest.mark.slow]
 
-ROLES = """
-searchsvc:
-  cluster: [monitor]
-  indices:
-    - {names: ['documents', 'documents-*'], privileges: [read, view_index_metadata]}
-searchsvc-index:
-  cluster: [monitor]
-  indices:
-    - {names: ['documents', 'documents-*'], privileges: [read, write, manage]}
-"""
+SETTINGS = Path(__file__).parent.parent.parent / "docs" / "settings.md"
+ROLES = SETTINGS.read_text("utf-8").partition("```yaml\n")[2].partition("```")[0]
+"""The roles as documented."""
 PASSWORD = "a-password"
 
 
