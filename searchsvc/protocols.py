@@ -85,7 +85,6 @@ class ChatModel(Protocol):
         schema: Mapping[str, Any] | None,
         max_tokens: int,
         temperature: float,
-        prompt_id: str,
         deadline: Deadline,
     ) -> ChatReply:
         """One reply; `schema` asks for JSON of that JSON Schema. Raises StageError."""

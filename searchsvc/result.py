@@ -34,7 +34,6 @@ class ModelCall:
 
     model: str
     """As answered by the server."""
-    prompt_id: str = ""
     input_tokens: int | None = None
     output_tokens: int | None = None
     took_ms: float = 0.0

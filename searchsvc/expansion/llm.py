@@ -48,7 +48,6 @@ class LlmExpander:
             schema=prompt.schema,
             max_tokens=prompt.max_tokens,
             temperature=prompt.temperature,
-            prompt_id=prompt.id,
             deadline=request.deadline,
         )
         text = read_completion(reply, prompt)

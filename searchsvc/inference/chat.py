@@ -69,7 +69,6 @@ class OpenAIChat:
         schema: Mapping[str, Any] | None,
         max_tokens: int,
         temperature: float,
-        prompt_id: str,
         deadline: Deadline,
     ) -> ChatReply:
         """One reply, without thoughts; the step of the ladder that the server accepts is remembered."""
@@ -83,7 +82,7 @@ class OpenAIChat:
         }
         answer = await self._ask(body, schema, deadline)
         took_ms = (time.perf_counter() - started) * 1000
-        return _reply(answer, asked=model, prompt_id=prompt_id, took_ms=took_ms)
+        return _reply(answer, asked=model, took_ms=took_ms)
 
     async def _first_model(self, deadline: Deadline) -> str:
         listed = (await self._server.get(models_url(self._server.base), deadline=deadline)).get("data")
@@ -119,7 +118,7 @@ class OpenAIChat:
         raise refusals[0]
 
 
-def _reply(answer: Mapping[str, Any], *, asked: str, prompt_id: str, took_ms: float) -> ChatReply:
+def _reply(answer: Mapping[str, Any], *, asked: str, took_ms: float) -> ChatReply:
     choices = answer.get("choices")
     choice = choices[0] if isinstance(choices, list) and choices else None
     message = choice.get("message") if isinstance(choice, dict) else None
@@ -136,7 +135,6 @@ def _reply(answer: Mapping[str, Any], *, asked: str, prompt_id: str, took_ms: fl
         finish_reason=finish_reason,
         call=ModelCall(
             model=model if isinstance(model, str) and model else asked,
-            prompt_id=prompt_id,
             input_tokens=_count(usage, "prompt_tokens"),
             output_tokens=_count(usage, "completion_tokens"),
             took_ms=took_ms,

@@ -43,7 +43,6 @@ async def ask_chat(server: ModelServer, deadline: Deadline) -> object:
         schema=None,
         max_tokens=16,
         temperature=0.0,
-        prompt_id="test",
         deadline=deadline,
     )
 

@@ -324,7 +324,6 @@ async def said(chat: OpenAIChat, *, max_tokens: int, text: str = "网络不通",
         schema=prompt.schema,
         max_tokens=max_tokens,
         temperature=0.0,
-        prompt_id=prompt.id,
         deadline=Deadline.after_ms(within_ms),
     )
 

@@ -29,7 +29,7 @@ class FixedChat:
 
     async def chat(self, messages: Sequence[Mapping[str, str]], **asked: Any) -> ChatReply:
         self.asked.append({"messages": messages, **asked})
-        return ChatReply(text=self.text, finish_reason=self.finish_reason, call=ModelCall(model="qwen", prompt_id="x"))
+        return ChatReply(text=self.text, finish_reason=self.finish_reason, call=ModelCall(model="qwen"))
 
 
 @dataclass
@@ -133,7 +133,6 @@ async def test_the_prompt_is_in_the_language_of_the_query(user_query: str, compl
     assert ("搜索引擎" in asked["messages"][0]["content"]) == (language == "zh")
     assert asked["messages"][1]["content"] == f"<query>{user_query}</query>"
     assert asked["schema"]["required"] == ["completion"]
-    assert asked["prompt_id"] == "complete-v1"
     assert asked["max_tokens"] == 256
 
 
