@@ -32,12 +32,6 @@ def connect(
     search sent three more times makes an overload worse. Callers allow it where it is safe. `connections` is per host.
     Raises ConfigurationError.
     """
-    if username is not None and api_key is not None:
-        raise ConfigurationError(
-            "Elasticsearch is given a user name and an API key.", hint="Set one kind of credentials only."
-        )
-    if username is not None and password is None:
-        raise ConfigurationError("Elasticsearch is given a user name without a password.", hint="Set both.")
     options: dict[str, Any] = {"basic_auth": (username, password)} if username is not None else {"api_key": api_key}
     if any(host.startswith("https:") for host in hosts):
         options["ssl_context"] = _tls(ca_certs)

@@ -13,10 +13,11 @@ from searchsvc.elastic import hits
 from searchsvc.elastic.calls import Searches
 from searchsvc.elastic.errors import translated
 from searchsvc.elastic.hits import PhysicalIndex
-from searchsvc.elastic.indices import ALL_INDICES, ElasticIndices, check_analyzer, is_index_name
+from searchsvc.elastic.indices import ALL_INDICES, ElasticIndices, check_analyzer
 from searchsvc.elastic.retriever import ElasticRetriever
 from searchsvc.elastic.statistics import ElasticStatistics
 from searchsvc.errors import BackendRejected, BackendTimeout, BackendUnavailable, Overloaded, UnknownIndex
+from searchsvc.index_names import is_index_name
 from searchsvc.openings import Openings
 from searchsvc.protocols import OpenIndex
 from searchsvc.text import Analyzer

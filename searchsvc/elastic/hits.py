@@ -6,7 +6,6 @@ Every function raises BackendRejected if the answer has another shape.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,12 +13,10 @@ from typing import Any
 
 from searchsvc.elastic.errors import DISK_FULL_TYPE, NOT_ELASTICSEARCH_HINT, OVERLOAD_TYPES
 from searchsvc.errors import BackendRejected
+from searchsvc.index_names import is_physical, name_of
 from searchsvc.model import Candidate, Ranking, ScoreKind
 from searchsvc.protocols import IndexStatus, TermCounts
 from searchsvc.result import Total
-
-PHYSICAL_NAME = re.compile(r"(?P<name>[a-z0-9][a-z0-9._-]*)-v\d+-\d{14}")
-"""A physical index of this service: name, mapping version, time of its making."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,8 +32,7 @@ class PhysicalIndex:
     @property
     def name(self) -> str:
         """The name under which it is, or would be, published."""
-        match = PHYSICAL_NAME.fullmatch(self.index)
-        return "" if match is None else match["name"]
+        return name_of(self.index)
 
     @property
     def complete(self) -> bool:
@@ -114,11 +110,11 @@ def physical_indices(reply: Any) -> list[PhysicalIndex]:
         described = [
             PhysicalIndex(
                 index=index,
-                published=(match["name"] in entry["aliases"]),
+                published=(name_of(index) in entry["aliases"]),
                 meta=entry["mappings"].get("_meta", {}),
             )
             for index, entry in reply.items()
-            if (match := PHYSICAL_NAME.fullmatch(index)) is not None
+            if is_physical(index)
         ]
     return sorted((each for each in described if each.meta.get("product") == "searchsvc"), key=lambda each: each.index)
 
@@ -132,8 +128,7 @@ def mapping_metas(reply: Any) -> dict[str, Mapping[str, Any]]:
 def published_names(reply: Any) -> tuple[str, ...]:
     """The names that point to an index of this service, in an answer of `GET /PATTERN/_alias`."""
     with _shape("a list of aliases"):
-        matches = ((PHYSICAL_NAME.fullmatch(index), entry["aliases"]) for index, entry in reply.items())
-        return tuple(sorted({match["name"] for match, aliases in matches if match and match["name"] in aliases}))
+        return tuple(sorted({name_of(index) for index, entry in reply.items() if name_of(index) in entry["aliases"]}))
 
 
 def index_status(index: PhysicalIndex, reply: Any) -> IndexStatus:

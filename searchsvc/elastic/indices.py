@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -15,16 +14,18 @@ from searchsvc.elastic import hits
 from searchsvc.elastic.bulk import BACKOFF_S, BulkWriter, chunks
 from searchsvc.elastic.client import METADATA_TIMEOUT_S
 from searchsvc.elastic.errors import translated
-from searchsvc.elastic.hits import PHYSICAL_NAME, PhysicalIndex
+from searchsvc.elastic.hits import PhysicalIndex
 from searchsvc.elastic.query import alias_body, document_lines, index_body, meta_body, refresh_body
-from searchsvc.errors import BackendRejected, BackendUnavailable, ConfigurationError, StageError, UnknownIndex
+from searchsvc.errors import BackendRejected, BackendUnavailable, StageError, UnknownIndex
+from searchsvc.index_names import check_index_name, is_index_name, is_physical, name_of, physical_name
 from searchsvc.protocols import IndexStatus, LoadReport
 from searchsvc.text import Analyzer
 
 ALL_INDICES = "*-v*-*"
-"""What the names of our physical indices look like; hits.PHYSICAL_NAME decides."""
+"""What the names of our physical indices look like; `is_physical` decides."""
 
-_INDEX_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,199}")
+_VERSION = 1
+"""Of the mapping."""
 _MERGE_TIMEOUT_S = 3600.0
 
 
@@ -44,15 +45,13 @@ class ElasticIndices:
 
         Raises ConfigurationError for a name that cannot be one, StageError.
         """
-        if not is_index_name(name):
-            raise ConfigurationError(
-                f"{name!r} cannot name an index.", hint="Use lower-case letters, digits, '-', '_' and '.'."
-            )
+        check_index_name(name)
         made_at = datetime.now(UTC)
         meta = {"analyzer": self._analyzer.fingerprint, "version": __version__, "complete": False}
         with translated(f"making an index for {name}"):
-            while await self._client.indices.exists(index=(physical := f"{name}-v1-{made_at:%Y%m%d%H%M%S}")):
+            while await self._client.indices.exists(index=_physical(name, made_at)):
                 made_at += timedelta(seconds=1)
+            physical = _physical(name, made_at)
             reply = await self._client.indices.create(index=physical, body=index_body(meta))
         if not hits.shards_started(reply.body):
             raise BackendUnavailable(
@@ -83,16 +82,14 @@ class ElasticIndices:
     async def swap(self, name: str, *, physical: str | None = None) -> str:
         """Publish `physical`, or the newest complete unpublished index.
 
-        Raises UnknownIndex if there is none, BackendRejected if its words were cut otherwise than queries are now.
+        Raises UnknownIndex if there is none or its load did not end, BackendRejected if its words were cut otherwise
+        than queries are now.
         """
         indices = await self._indices_of(name)
-        if physical is not None:
-            chosen = next((index for index in indices if index.index == physical), None)
-        else:
-            chosen = next((index for index in reversed(_unpublished(indices)) if index.complete), None)
+        among = _unpublished(indices) if physical is None else [each for each in indices if each.index == physical]
+        chosen = next((index for index in reversed(among) if index.complete), None)
         if chosen is None:
-            wanted = f"no index {physical!r}" if physical else "no complete unpublished index"
-            raise UnknownIndex(f"There is {wanted} for {name!r}.", hint="See `searchsvc index status`.")
+            raise _nothing_to_publish(name, physical)
         check_analyzer(chosen, self._analyzer)
         await self._publish(chosen, [index.index for index in indices if index.published and index != chosen])
         return chosen.index
@@ -114,9 +111,8 @@ class ElasticIndices:
 
     async def _target(self, name: str) -> PhysicalIndex:
         """The index that a load of `name` fills."""
-        match = PHYSICAL_NAME.fullmatch(name)
-        indices = await self._indices_of(match["name"] if match else name)
-        if match:
+        indices = await self._indices_of(name_of(name) or name)
+        if is_physical(name):
             target = next((index for index in indices if index.index == name), None)
             if target is None:
                 raise UnknownIndex(f"There is no index {name!r}.", hint="See `searchsvc index status`.")
@@ -191,11 +187,6 @@ class ElasticIndices:
             await self._client.indices.update_aliases(body=body)
 
 
-def is_index_name(name: str) -> bool:
-    """Whether `name` can name an index here: no wildcard, no list of names, nothing that needs quoting."""
-    return _INDEX_NAME.fullmatch(name) is not None
-
-
 def check_analyzer(index: PhysicalIndex, analyzer: Analyzer) -> None:
     """Raises BackendRejected if the index was made by another analyser: its words would not meet those of queries."""
     if index.meta.get("analyzer") == analyzer.fingerprint:
@@ -205,6 +196,21 @@ def check_analyzer(index: PhysicalIndex, analyzer: Analyzer) -> None:
         f"{analyzer.fingerprint!r}: queries would miss its words.",
         hint=f"Make a new index for {index.name!r}, load it and publish it with `searchsvc index swap`.",
     )
+
+
+def _nothing_to_publish(name: str, physical: str | None) -> UnknownIndex:
+    if physical is not None:
+        return UnknownIndex(
+            f"{physical!r} is no complete index of {name!r}.", hint="`searchsvc index status` lists all."
+        )
+    return UnknownIndex(
+        f"There is no complete index for {name!r} newer than the published one.",
+        hint=f"Make one: `searchsvc index create {name}`, then `load`. To go back, name the older index.",
+    )
+
+
+def _physical(name: str, made_at: datetime) -> str:
+    return physical_name(name, version=_VERSION, made_at=made_at)
 
 
 def _unpublished(indices: Sequence[PhysicalIndex]) -> list[PhysicalIndex]:

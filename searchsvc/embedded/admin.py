@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterable
 from searchsvc.documents import Document
 from searchsvc.embedded.errors import other_analyser
 from searchsvc.embedded.loading import load_documents
-from searchsvc.embedded.store import DataFolder, is_physical, name_of
+from searchsvc.embedded.store import DataFolder
 from searchsvc.embedded.worker import Worker
 from searchsvc.errors import BackendUnavailable, UnknownIndex
+from searchsvc.index_names import is_physical, name_of
 from searchsvc.protocols import IndexStatus, LoadReport
 from searchsvc.text import Analyzer
 
@@ -83,7 +84,7 @@ class EmbeddedAdmin:
                     hint=f"Make one: `searchsvc index create {name}`, then `load`. To go back, name the older index.",
                 )
             physical = complete[-1]
-        elif not is_physical(physical) or name_of(physical) != name or not self._folder.meta(physical).complete:
+        elif name_of(physical) != name or not self._folder.meta(physical).complete:
             raise UnknownIndex(
                 f"{physical!r} is no complete index of {name!r}.", hint="`searchsvc index status` lists all."
             )

@@ -63,7 +63,6 @@ def load_documents(
             fingerprint=analyzer.fingerprint,
             documents=opened.searcher.num_docs,
             complete=True,
-            vocabulary={"words": len(vocabulary.terms), "omitted": vocabulary.omitted},
         ),
     )
     return loaded

@@ -17,22 +17,19 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from searchsvc.embedded.errors import damaged, folder_errors
 from searchsvc.errors import ConfigurationError, Overloaded, UnknownIndex
+from searchsvc.index_names import check_index_name, is_physical, made_at, name_of, physical_name
 
 LAYOUT = 1
 """Version of the fields of an index: the `v1` in its name."""
-
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,199}")
-_PHYSICAL = re.compile(rf"(?P<name>{_NAME.pattern})-v(?P<layout>\d+)-(?P<time>\d{{14}})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,8 +42,6 @@ class Meta:
     documents: int = 0
     complete: bool = False
     """False: created, or a load into it did not end."""
-    vocabulary: Mapping[str, int] = field(default_factory=dict)
-    """How many words have neighbours (`words`), and how many rarer ones were left out (`omitted`)."""
 
 
 class DataFolder:
@@ -74,16 +69,12 @@ class DataFolder:
 
     def create(self, name: str, fingerprint: str) -> str:
         """Makes an empty, unpublished physical index for `name`, newer than all others of that name."""
-        if _NAME.fullmatch(name) is None or _PHYSICAL.fullmatch(name) is not None:
-            raise ConfigurationError(
-                f"{name!r} cannot name an index.",
-                hint="Use up to 200 of a-z, 0-9, '-', '_' and '.', beginning with a letter or a digit.",
-            )
+        check_index_name(name)
         others = self.physical(name)
         moment = datetime.now(UTC).replace(tzinfo=None, microsecond=0)
         if others:
-            moment = max(moment, _time(others[-1]) + timedelta(seconds=1))
-        physical = f"{name}-v{LAYOUT}-{moment:%Y%m%d%H%M%S}"
+            moment = max(moment, made_at(others[-1]) + timedelta(seconds=1))
+        physical = physical_name(name, version=LAYOUT, made_at=moment)
         beside = self.folder(f"{physical}.new")
         with folder_errors("written", self.root):
             beside.mkdir(parents=True, exist_ok=True)
@@ -99,7 +90,7 @@ class DataFolder:
         with folder_errors("read", self.root):
             found = [entry.name for entry in indices.iterdir()]
         named = [each for each in found if is_physical(each) and (name is None or name_of(each) == name)]
-        return sorted(named, key=lambda each: (name_of(each), _time(each)))
+        return sorted(named, key=lambda each: (name_of(each), made_at(each)))
 
     def newer_than_live(self, name: str) -> list[str]:
         """The unpublished physical indices of `name` that are newer than its published one, oldest first."""
@@ -172,16 +163,6 @@ class DataFolder:
             yield
 
 
-def is_physical(name: str) -> bool:
-    """Whether `name` is that of a physical index."""
-    return _PHYSICAL.fullmatch(name) is not None
-
-
-def name_of(physical: str) -> str:
-    """The name for which a physical index was made."""
-    return physical.rsplit("-v", 1)[0]
-
-
 def read_json(path: Path) -> dict[str, Any] | None:
     """The object in a JSON file, None if there is no file.
 
@@ -212,7 +193,3 @@ def replace_json(path: Path, content: object) -> None:
             os.fsync(folder)
         finally:
             os.close(folder)
-
-
-def _time(physical: str) -> datetime:
-    return datetime.strptime(physical[-14:], "%Y%m%d%H%M%S")

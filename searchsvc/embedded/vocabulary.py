@@ -41,8 +41,6 @@ class Vocabulary:
     """What is encoded: the commonest word that the term is the stem of."""
     neighbours: tuple[tuple[Near, ...], ...]
     """Best first."""
-    omitted: int = 0
-    """How many rarer words were left out."""
 
     @classmethod
     def read(cls, folder: Path, index: str) -> Self:
@@ -58,7 +56,6 @@ class Vocabulary:
                 terms=tuple(found["terms"]),
                 surfaces=tuple(found["surfaces"]),
                 neighbours=neighbours,
-                omitted=int(found["omitted"]),
             )
         except (ValueError, TypeError, KeyError) as error:
             raise damaged(index, f"vocabulary.json: {error}") from error
@@ -68,7 +65,7 @@ class Vocabulary:
         neighbours = [
             [[place for place, _ in near], [round(value, 4) for _, value in near]] for near in self.neighbours
         ]
-        content = {"terms": self.terms, "surfaces": self.surfaces, "neighbours": neighbours, "omitted": self.omitted}
+        content = {"terms": self.terms, "surfaces": self.surfaces, "neighbours": neighbours}
         replace_json(folder / "vocabulary.json", content)
 
 
@@ -91,7 +88,6 @@ def build_vocabulary(opened: OpenTantivy, writer: VectorWriter, vectors: Path, p
         terms=tuple(terms),
         surfaces=tuple(surfaces),
         neighbours=tuple(neighbours),
-        omitted=len(every) - len(terms),
     )
 
 

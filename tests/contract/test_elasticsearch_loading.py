@@ -19,6 +19,7 @@ from searchsvc.errors import (
     InvalidDocuments,
     Overloaded,
     SearchError,
+    UnknownIndex,
 )
 from searchsvc.text import Analyzer
 from tests.support.recorded_elasticsearch import recorded
@@ -175,3 +176,14 @@ async def test_an_index_that_vanished_and_was_made_anew_by_guess_is_noticed(anal
     async with scripted(*script) as server:
         with pytest.raises(BackendRejected, match="changed or deleted"):
             await load(server.url, analyzer, [Document(doc_id="1", text="x")])
+
+
+async def test_a_half_loaded_index_is_not_published_even_if_it_is_named(analyzer: Analyzer) -> None:
+    async with scripted(described(analyzer), says({"acknowledged": True})) as server:
+        client = connect([server.url])
+        with pytest.raises(UnknownIndex, match="no complete index") as caught:
+            await ElasticIndices(client, analyzer).swap("documents", physical=INDEX)
+        await client.close()
+
+    assert "index status" in caught.value.hint
+    assert len(server.requests) == 1

@@ -257,8 +257,10 @@ class TestLoad:
 
         (status,) = [each for each in await engine.admin.status() if each.index.startswith(name)]
         assert (status.alias, status.complete) == (None, False)
-        with pytest.raises(UnknownIndex, match="no complete unpublished index"):
+        with pytest.raises(UnknownIndex, match="no complete index"):
             await engine.admin.swap(name)
+        with pytest.raises(UnknownIndex, match="is no complete index of"):
+            await engine.admin.swap(name, physical=status.index)
 
     async def test_an_empty_load_makes_an_empty_index(self, engine: ElasticEngine, name: str) -> None:
         report = await fill(engine, name, [])

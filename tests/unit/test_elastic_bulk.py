@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from searchsvc.documents import Document
 from searchsvc.elastic import bulk
 from searchsvc.elastic.client import connect
-from searchsvc.elastic.indices import is_index_name
 from searchsvc.errors import ConfigurationError
 
 
@@ -46,29 +45,10 @@ def test_no_document_makes_no_chunk() -> None:
     assert list(bulk.chunks([], lines)) == []
 
 
-@pytest.mark.parametrize("name", ["documents", "eval-3f2a", "kb.2026_a", "9"])
-def test_these_name_an_index(name: str) -> None:
-    assert is_index_name(name)
-
-
-@pytest.mark.parametrize(
-    "name", ["", "*", "a,b", "_all", "-a", "A", "a b", "a/b", "<a-{now}>", "a?", "文档", "a" * 300]
-)
-def test_these_name_none(name: str) -> None:
-    assert not is_index_name(name)
-
-
 @pytest.mark.parametrize("hosts", [["127.0.0.1:9200"], ["http://localhost"], []])
 def test_an_address_without_its_parts_is_a_mistake_in_the_settings(hosts: list[str]) -> None:
     with pytest.raises(ConfigurationError, match="address of Elasticsearch"):
         connect(hosts)
-
-
-def test_credentials_that_do_not_fit_are_a_mistake_in_the_settings() -> None:
-    with pytest.raises(ConfigurationError, match="one kind"):
-        connect(["http://127.0.0.1:9200"], username="u", password="p", api_key="k")
-    with pytest.raises(ConfigurationError, match="without a password"):
-        connect(["http://127.0.0.1:9200"], username="u")
 
 
 def test_certificates_that_are_not_there_are_a_mistake_in_the_settings() -> None:
