@@ -19,6 +19,7 @@ import numpy as np
 
 from searchsvc.embedded.encoder import DIMENSIONS, MODEL, Encoder, readable
 from searchsvc.embedded.errors import folder_errors
+from searchsvc.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -106,8 +107,12 @@ class VectorWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._key_file.close()
-        self._row_file.close()
+        try:
+            with folder_errors("written", self._folder), self._row_file, self._key_file:
+                pass  # closes both, also where the first cannot write what it holds
+        except ConfigurationError:
+            if error is None:
+                raise
 
 
 def _keys(folder: Path) -> Path:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
+import resource
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -95,3 +97,34 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigurationError, match=str(tmp_path / "file")):
         VectorWriter(tmp_path / "file" / "vectors", CountingEncoder())
+
+
+@contextmanager
+def no_room_beyond(size: int) -> Iterator[None]:
+    """Files cannot grow beyond so many bytes: as a full disk, writing fails after part of it."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_is_said_and_what_was_stored_before_stays(tmp_path: Path) -> None:
+    _add(tmp_path, "a")
+    with pytest.raises(ConfigurationError, match="cannot be written"), no_room_beyond(1500):
+        _add(tmp_path, "bb", "ccc")
+
+    assert _lengths(tmp_path, "a", "bb", "ccc") == [1.0, None, None]
+    assert _add(tmp_path, "bb") == ["bb"]
+
+
+def test_an_error_of_the_caller_is_not_hidden_by_a_full_disk(tmp_path: Path) -> None:
+    def fails_after_a_full_disk() -> None:
+        with VectorWriter(tmp_path, CountingEncoder()) as writer:
+            with pytest.raises(ConfigurationError):
+                writer.add(["bb", "ccc"])
+            raise LookupError
+
+    with pytest.raises(LookupError), no_room_beyond(1500):
+        fails_after_a_full_disk()
