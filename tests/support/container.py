@@ -8,7 +8,7 @@ import time
 import urllib.request
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from tests.support.distribution import VERSION, Unavailable
 
@@ -30,25 +30,35 @@ def docker_answers() -> bool:
 @contextmanager
 def container() -> Iterator[str]:
     """The address of one node in a container that goes away at the end. Raises Unavailable."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # its imports warn of their own deprecations
-        from testcontainers.core.container import DockerContainer
-    node = (
-        DockerContainer(IMAGE)
-        .with_env("discovery.type", "single-node")
-        .with_env("xpack.security.enabled", "false")
-        .with_env("cluster.routing.allocation.disk.threshold_enabled", "false")
-        .with_env("ES_JAVA_OPTS", "-Xms512m -Xmx512m")
-        .with_exposed_ports(9200)
-    )
-    with node:
-        url = f"http://{node.get_container_host_ip()}:{node.get_exposed_port(9200)}"
+    with ExitStack() as stack:
+        url = _started(stack)
         until = time.monotonic() + START_TIMEOUT_S
         while not answers(url):
             if time.monotonic() > until:
                 raise Unavailable(f"the container of {IMAGE} does not answer at {url}")
             time.sleep(0.3)
         yield url
+
+
+def _started(stack: ExitStack) -> str:
+    """The address of a container that `stack` will remove."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # its imports warn of their own deprecations
+        from docker.errors import DockerException
+        from testcontainers.core.container import DockerContainer
+    try:
+        node = (
+            DockerContainer(IMAGE)
+            .with_env("discovery.type", "single-node")
+            .with_env("xpack.security.enabled", "false")
+            .with_env("cluster.routing.allocation.disk.threshold_enabled", "false")
+            .with_env("ES_JAVA_OPTS", "-Xms512m -Xmx512m")
+            .with_exposed_ports(9200)
+        )
+        stack.enter_context(node)
+        return f"http://{node.get_container_host_ip()}:{node.get_exposed_port(9200)}"
+    except (DockerException, OSError, RuntimeError) as error:  # no image and no registry, no room, no network
+        raise Unavailable(f"no container of {IMAGE} can be started: {error}") from error
 
 
 def answers(url: str) -> bool:

@@ -23,7 +23,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -166,16 +166,26 @@ def one_node() -> Iterator[str]:
         if not answers(given):
             raise Unavailable(f"nothing answers at SEARCHSVC_TEST_ES_URL={given}")
         yield given
-    elif docker_answers():
-        with container() as url:
-            yield url
-    else:
-        cluster = LocalCluster()
-        cluster.start()
+        return
+    with ExitStack() as stack:
+        yield _container_or_local_node(stack)
+
+
+def _container_or_local_node(stack: ExitStack) -> str:
+    """The address of a node that `stack` will end."""
+    no_container = ""
+    if docker_answers():
         try:
-            yield cluster.urls[0]
-        finally:
-            cluster.stop()
+            return stack.enter_context(container())
+        except Unavailable as why:
+            no_container = f"{why}; "
+    cluster = LocalCluster()
+    stack.callback(cluster.stop)
+    try:
+        cluster.start()
+    except Unavailable as why:
+        raise Unavailable(f"{no_container}{why}") from why
+    return cluster.urls[0]
 
 
 def _free_port(nodes: int) -> int:
