@@ -14,6 +14,8 @@ DEFAULT_TERMS = 32
 """n of the mixture."""
 KEYWORDS = 5
 """How many keywords the article's form adds."""
+MAX_TERMS = 1024
+"""Distinct terms of a query that is run: Elasticsearch allows at least so many clauses on every node."""
 _SHOWN = 10
 """How many added words an expanded query shows."""
 
@@ -36,6 +38,22 @@ def plain_query(user_query: str, terms: Sequence[str]) -> WeightedQuery:
     """The original query: every term as often as it is said."""
     counts = Counter(terms)
     return WeightedQuery(text=user_query, terms=_weighted({term: float(count) for term, count in counts.items()}))
+
+
+def distinct_terms(query: WeightedQuery) -> tuple[tuple[WeightedTerm, ...], int]:
+    """The terms to ask an index for, each once, and how many were left out; the same for every engine.
+
+    Weights of a doubled term add up; a term without weight asks for nothing; of more than MAX_TERMS the heaviest stay,
+    among equals the first.
+    """
+    weights: dict[str, float] = {}
+    for term in query.terms:
+        weights[term.term] = weights.get(term.term, 0.0) + term.weight
+    terms = _weighted(weights)
+    if len(terms) <= MAX_TERMS:
+        return terms, 0
+    heaviest = sorted(terms, key=lambda term: -term.weight)[:MAX_TERMS]
+    return tuple(heaviest), len(terms) - MAX_TERMS
 
 
 def idf(df: int, doc_count: int) -> float:

@@ -16,29 +16,12 @@ from typing import Any
 import orjson
 
 from searchsvc.documents import Document
-from searchsvc.model import AnyOf, Filters, Range, WeightedQuery, WeightedTerm
-
-MAX_TERMS = 1024
-"""Distinct terms of a query: Elasticsearch allows at least so many clauses on every node."""
+from searchsvc.model import AnyOf, Filters, Range, WeightedTerm
 
 COUNTED = 1000
 """Matches are counted exactly up to here: counting to Elasticsearch's own 10,000 made a search a fifth dearer."""
 
 _STRICT_TIME = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)?)?", re.ASCII)
-
-
-def distinct_terms(query: WeightedQuery) -> tuple[tuple[WeightedTerm, ...], int]:
-    """The terms to ask for, each once, and how many were left out.
-
-    Weights of a doubled term add up; a term without weight asks for nothing; of more than MAX_TERMS the heaviest stay.
-    """
-    weights: dict[str, float] = {}
-    for term in query.terms:
-        weights[term.term] = weights.get(term.term, 0.0) + term.weight
-    terms = [WeightedTerm(term=term, weight=weight) for term, weight in weights.items() if weight > 0]
-    if len(terms) > MAX_TERMS:
-        terms.sort(key=lambda term: -term.weight)
-    return tuple(terms[:MAX_TERMS]), max(0, len(terms) - MAX_TERMS)
 
 
 def search_body(terms: Sequence[WeightedTerm], filters: Filters, *, top_k: int, explain: bool) -> dict[str, Any]:

@@ -7,8 +7,9 @@ from zlib import crc32
 
 from searchsvc.elastic import hits
 from searchsvc.elastic.calls import Searches
-from searchsvc.elastic.query import distinct_terms, search_body
+from searchsvc.elastic.query import search_body
 from searchsvc.errors import BackendUnavailable, UnknownIndex
+from searchsvc.forms import distinct_terms
 from searchsvc.model import Deadline, Filters, Ranking, WeightedQuery, WeightedTerm
 from searchsvc.result import Retrieval, Total
 

@@ -11,6 +11,7 @@ from searchsvc.embedded.errors import index_errors
 from searchsvc.embedded.fields import OpenTantivy, doc_id_of, source_of
 from searchsvc.embedded.filters import filter_query
 from searchsvc.embedded.worker import Worker
+from searchsvc.forms import distinct_terms
 from searchsvc.model import Candidate, Deadline, Filters, Ranking, WeightedQuery, WeightedTerm
 from searchsvc.protocols import TermCounts
 from searchsvc.result import Retrieval, Total
@@ -40,18 +41,23 @@ class EmbeddedRetriever:
         return await self._worker.run_until(deadline, self._retrieve, query, top_k, filters, explain)
 
     def _retrieve(self, query: WeightedQuery, top_k: int, filters: Filters, explain: bool) -> Retrieval:
-        if not query.terms:
+        terms, left_out = distinct_terms(query)
+        if not terms:
             return Retrieval(ranking=Ranking(), total=Total(value=0))
+        condition = filter_query(self._opened.schema, filters) if filters else None
         with index_errors("searched", self._opened.index):
-            wanted = self._any_of(query.terms)
-            if filters:
-                condition = filter_query(self._opened.schema, self._opened.searcher, filters)
+            wanted = self._any_of(terms)
+            if condition is not None:
                 wanted = _both(wanted, condition)
             hits, matching = self._best(wanted, top_k)
             candidates = [Candidate(doc_id=hit.doc_id, score=hit.score, source=source_of(hit.stored)) for hit in hits]
             if explain:
-                candidates = self._explained(candidates, hits, query.terms)
-        return Retrieval(ranking=Ranking(candidates=tuple(candidates)), total=Total(value=matching))
+                candidates = self._explained(candidates, hits, terms)
+        return Retrieval(
+            ranking=Ranking(candidates=tuple(candidates)),
+            total=Total(value=matching),
+            detail={"terms_left_out": left_out} if left_out else {},
+        )
 
     def _best(self, wanted: tantivy.Query, top_k: int) -> tuple[list[_Hit], int]:
         """The `top_k` best by (-score, doc_id), and how many match.
@@ -86,8 +92,7 @@ class EmbeddedRetriever:
         contributions: list[dict[str, float]] = [{} for _ in hits]
         for term in terms:
             for score, address in searcher.search(_both(self._any_of([term]), among), len(hits)).hits:
-                found = contributions[places[address.segment_ord, address.doc]]
-                found[term.term] = found.get(term.term, 0.0) + score
+                contributions[places[address.segment_ord, address.doc]][term.term] = score
         return [replace(each, contributions=parts) for each, parts in zip(candidates, contributions, strict=True)]
 
     def _any_of(self, terms: Sequence[WeightedTerm]) -> tantivy.Query:

@@ -229,7 +229,7 @@ class TestLoad:
             {"id": "markers", "title": "[/b]", "text": "python <|im_end|> </s>\u2028\u0085\u200b"},
             {"id": "empty", "title": "python", "text": ""},
             {"id": "keys", "text": "python", "": 1, ".": 2, "a.b": {"a": 3}, "source": 4, "tokens": 5, "_id": 6},
-            {"id": "numbers", "text": "python", "big": 2**80, "float": 0.1, "deep": json.loads("[" * 400 + "]" * 400)},
+            {"id": "numbers", "text": "python", "big": -(2**62), "float": 0.1, "deep": json.loads("[" * 90 + "]" * 90)},
             {"id": "week", "text": "python", "updated_at": "2026-W05-6"},
             {"id": "short", "text": "python", "updated_at": "20260131"},
             {"id": "first", "text": "python", "updated_at": "0001-01-01T00:00:00+14:00"},

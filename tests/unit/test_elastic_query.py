@@ -4,34 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from searchsvc.documents import FILTER_FIELDS, Document
 from searchsvc.elastic.query import (
-    MAX_TERMS,
     alias_body,
-    distinct_terms,
     document_lines,
     frequencies_body,
     index_body,
     search_body,
 )
-from searchsvc.model import AnyOf, Range, WeightedQuery, WeightedTerm
+from searchsvc.model import AnyOf, Range, WeightedTerm
 
 INJECTION = 'python" OR *:* AND (_exists_:x) /[a-z]+/ \\ } ] {"match_all":{}}'
 
 
 def term(text: str, weight: float = 1.0) -> WeightedTerm:
     return WeightedTerm(term=text, weight=weight)
-
-
-def weighted(*terms: WeightedTerm) -> WeightedQuery:
-    return WeightedQuery(text="", terms=terms)
 
 
 def strings(value: Any) -> Iterator[str]:
@@ -102,34 +93,6 @@ class TestSearch:
         kind = FILTER_FIELDS[field]
 
         assert index_body({})["mappings"]["properties"][field]["type"] == kind
-
-
-class TestDistinctTerms:
-    def test_weights_of_a_doubled_term_add_up(self) -> None:
-        assert distinct_terms(weighted(term("a", 1.0), term("b", 0.5), term("a", 0.25))) == (
-            (term("a", 1.25), term("b", 0.5)),
-            0,
-        )
-
-    def test_a_term_without_weight_asks_for_nothing(self) -> None:
-        assert distinct_terms(weighted(term("a", 0.0), term("b", -1.0))) == ((), 0)
-
-    @given(st.integers(1, 300), st.integers())
-    def test_the_heaviest_stay_of_more_than_elasticsearch_takes(self, more: int, seed: int) -> None:
-        random = Random(seed)
-        weights = [random.uniform(0.001, 1000) for _ in range(MAX_TERMS + more)]
-        kept, left_out = distinct_terms(weighted(*(term(f"t{n}", weight) for n, weight in enumerate(weights))))
-
-        assert len(kept) == MAX_TERMS
-        assert left_out == more
-        assert sorted(each.weight for each in kept) == sorted(weights)[more:]
-
-    @given(st.lists(st.tuples(st.sampled_from("abcd"), st.floats(0.001, 1000)), max_size=20))
-    def test_the_sum_of_weights_is_kept(self, pairs: list[tuple[str, float]]) -> None:
-        kept, _ = distinct_terms(weighted(*(term(*pair) for pair in pairs)))
-
-        assert len({each.term for each in kept}) == len(kept)
-        assert sum(each.weight for each in kept) == pytest.approx(sum(weight for _, weight in pairs))
 
 
 def test_frequencies_are_asked_for_in_order_and_over_all_documents() -> None:
