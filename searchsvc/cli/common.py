@@ -1,8 +1,9 @@
-"""What the commands share: output for people and for scripts, progress, loading settings."""
+"""What the commands share: output for people and for scripts, progress, loading settings, who made a result."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any, Literal
 
 import orjson
@@ -10,16 +11,28 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from searchsvc.model import SearchRequest
+from searchsvc.result import SearchResult, Stage, StageTrace
 from searchsvc.settings import Settings, load_settings
 
-Json = Annotated[bool, Parameter(name="--json", negative=())]
+Json = Annotated[bool, Parameter(name="--json", negative=(), show_default=False, help="One JSON object on stdout.")]
 """One JSON object on stdout instead of text for people."""
 EngineName = Literal["embedded", "elasticsearch"]
+Search = Callable[[SearchRequest], Awaitable[SearchResult]]
+
+_UNBROKEN = 10_000
+"""Columns of a pipe: more than any line has."""
 
 
 def talk() -> Console:
     """Where to talk: stderr."""
     return Console(stderr=True, highlight=False)
+
+
+def out() -> Console:
+    """Where text for people goes: stdout; where that is no terminal, no line is broken or cut."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=_UNBROKEN)
 
 
 def print_json(value: Any) -> None:
@@ -48,3 +61,64 @@ def settings(**overrides: Any) -> Settings:
     Raises ConfigurationError.
     """
     return load_settings(overrides={key.replace("__", "."): value for key, value in overrides.items()}).settings
+
+
+class MadeBy:
+    """Which expander and which reranker made the results of the searches that it heard."""
+
+    def __init__(self, info: Mapping[str, Any]) -> None:
+        """`info`: of the runtime, with the configured `expander` and `reranker`."""
+        self._configured = {part: info[part] for part in ("expander", "reranker")}
+        self._models: dict[tuple[str, str], dict[str, None]] = {}
+
+    def heard(self, search: Search) -> Search:
+        """`search`; the models that answer in it are noted."""
+
+        async def hearing(request: SearchRequest) -> SearchResult:
+            result = await search(request)
+            for trace in result.stages:
+                self._hear(trace)
+            return result
+
+        return hearing
+
+    def as_json(self) -> dict[str, dict[str, Any] | None]:
+        """`expander` and `reranker`: kind, url of a server, and all models as they answered; None: there is none.
+
+        Where no model answered it is the configured name, None for whatever the server serves.
+        """
+        return {part: self._part(part) for part in self._configured}
+
+    def words(self) -> str:
+        """The same for a person."""
+        return ", ".join(f"{part} {_words(found)}" for part, found in self.as_json().items())
+
+    def _hear(self, trace: StageTrace) -> None:
+        if trace.stage is Stage.RERANK and trace.detail.get("model"):
+            self._note("reranker", self._configured["reranker"]["kind"], trace.detail["model"])
+        if trace.stage is not Stage.EXPAND or "method" not in trace.detail:
+            return
+        for call in trace.detail.get("calls", ()):
+            self._note("expander", "server", call["model"])
+        if not trace.detail.get("calls"):
+            self._note("expander", "embedded", trace.detail["method"])
+
+    def _note(self, part: str, kind: str, model: str) -> None:
+        self._models.setdefault((part, kind), {})[model] = None
+
+    def _part(self, part: str) -> dict[str, Any] | None:
+        served, own = (list(self._models.get((part, kind), ())) for kind in ("server", "embedded"))
+        configured = self._configured[part]
+        if own and not served:
+            return {"kind": "embedded", "model": ", ".join(own)}
+        if not served:
+            return None if configured is None else dict(configured)
+        return {**configured, "model": ", ".join([*(f"{model} (embedded)" for model in own), *served])}
+
+
+def _words(part: Mapping[str, Any] | None) -> str:
+    if part is None:
+        return "none"
+    if part["kind"] == "embedded":
+        return f"{part['model']} (embedded)"
+    return f"{part['model'] or 'server'} at {part['url']}"

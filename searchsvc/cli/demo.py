@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from searchsvc.api.convert import to_reply
-from searchsvc.cli.common import Json, print_json, progress, settings, talk
+from searchsvc.cli.common import Json, MadeBy, out, print_json, progress, settings, talk
 from searchsvc.cli.search import heading, hit_table
 from searchsvc.demo import demo_documents, demo_queries
 from searchsvc.demo.effect import ARTICLE, BASE, FEATURED, OURS, RERANKED, ROWS, Effect, measure, summary
@@ -31,7 +31,7 @@ _SHOWN = 5
 class _Report:
     documents: int
     effects: Sequence[Effect]
-    info: dict[str, Any]
+    made_by: MadeBy
 
 
 def demo(*, json: Json = False) -> None:
@@ -52,10 +52,12 @@ async def _run(folder: Path) -> _Report:
         documents = await _load(runtime)
         queries = demo_queries()
         effects = []
+        made_by = MadeBy(runtime.info())
+        search = made_by.heard(runtime.service.search)
         with progress() as bar:
             for query in bar.track(queries, description="queries"):
-                effects.append(await measure(query, runtime.service.search, index=_INDEX, timeout_ms=_TIMEOUT_MS))
-        return _Report(documents=documents, effects=effects, info=runtime.info())
+                effects.append(await measure(query, search, index=_INDEX, timeout_ms=_TIMEOUT_MS))
+        return _Report(documents=documents, effects=effects, made_by=made_by)
 
 
 async def _load(runtime: Runtime) -> int:
@@ -91,22 +93,29 @@ def _as_json(report: _Report) -> dict[str, Any]:
             "mrr_without": rows[RERANKED]["mrr"],
             "mrr_with": rows[OURS]["mrr"],
             "rows": rows,
-            "expander": report.info["expander"],
-            "reranker": report.info["reranker"],
+            **report.made_by.as_json(),
         },
     }
 
 
 def _print(report: _Report) -> None:
-    console = Console(highlight=False)
+    console = out()
     for effect in report.effects:
         console.print()
         for line in heading(effect.ours):
             console.print(escape(line), style="bold" if line.startswith("query") else None)
-        console.print(hit_table(effect.ours.hits[:_SHOWN]))
+        console.print(_hits(effect.ours, console))
     console.print()
     console.print(_effect_table(report))
     _tell(report, console)
+
+
+def _hits(result: SearchResult, console: Console) -> Table:
+    """The table of the search, nothing cut: ids stand at the end of its lines."""
+    table = hit_table(result.hits[:_SHOWN])
+    table.expand = console.is_terminal
+    table.columns[-1].no_wrap, table.columns[-1].overflow = False, "fold"
+    return table
 
 
 def _effect_table(report: _Report) -> Table:
@@ -130,7 +139,7 @@ def _effect_table(report: _Report) -> Table:
 
 def _tell(report: _Report, console: Console) -> None:
     featured = ", ".join(f"({number}) {query}" for number, query in enumerate(FEATURED, 1))
-    console.print(f"Made by: expander {_name(report.info['expander'])}, reranker {_name(report.info['reranker'])}.")
+    console.print(escape(f"Made by: {report.made_by.words()}."))
     console.print(f"Rank of the first document of the highest grade; {featured}.")
     console.print("Gain: mean ranks gained on base over all queries, an absent document counted as rank 51.")
     console.print("The article reports 4→1, 3→1 and 5→1 for the three, +2.3 ranks, Top-1 +60 %.")
@@ -138,16 +147,10 @@ def _tell(report: _Report, console: Console) -> None:
     if degraded:
         talk().print(f"[yellow]degraded in {degraded} of {len(report.effects)} queries:[/] {_reasons(report)}")
     console.print()
-    console.print("Next:  .venv/bin/searchsvc serve    the API; try it at http://127.0.0.1:8080/docs")
+    console.print("Next:  .venv/bin/searchsvc serve    the API; try http://127.0.0.1:8080/docs")
     console.print("       docker compose up -d         with Elasticsearch; README has the models")
 
 
 def _reasons(report: _Report) -> str:
     results: list[SearchResult] = [effect.ours for effect in report.effects]
     return ", ".join(sorted({f"{trace.stage} {trace.reason}" for result in results for trace in result.degraded}))
-
-
-def _name(part: dict[str, Any] | None) -> str:
-    if part is None:
-        return "none"
-    return str(part["model"]) + (f" at {part['url']}" if "url" in part else " (embedded)")

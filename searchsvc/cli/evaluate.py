@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
-from rich.console import Console
 from rich.markup import escape
 
-from searchsvc.cli.common import EngineName, Json, print_json, progress, settings, talk
+from searchsvc.cli.common import EngineName, Json, MadeBy, out, print_json, progress, settings, talk
 from searchsvc.errors import ConfigurationError
 from searchsvc.evaluation.candidates import Lists, read_candidates, recorded_retrievers, shuffled
 from searchsvc.evaluation.collection import Collection, read_collection
@@ -23,7 +22,7 @@ from searchsvc.evaluation.runner import Search, VariantRun, run_variant
 from searchsvc.evaluation.tables import measure_table, missed_lines, time_table
 from searchsvc.evaluation.trec import check_ids, write_run
 from searchsvc.evaluation.variants import Variant, check_methods, parse_variants
-from searchsvc.model import SearchRequest
+from searchsvc.model import Mode, SearchRequest
 from searchsvc.result import SearchResult
 from searchsvc.settings import Settings
 from searchsvc.wiring import Runtime, open_runtime
@@ -46,6 +45,7 @@ class _Outcome:
 
     index: str
     info: Mapping[str, Any]
+    made_by: MadeBy
     runs: Sequence[VariantRun]
 
 
@@ -63,9 +63,7 @@ def evaluate(
 ) -> None:
     """Run the judged queries of a collection for each variant and print measures and times.
 
-    The corpus is loaded as an index of its own, unless it is there already. Keys of a variant are those of the search
-    request: expansion=off|on|auto|METHOD, expansion.form, expansion.weight, expansion.terms, expansion.prompt,
-    rerank=off|on, rerank.depth, rerank.query, rerank.instruction, timeout_ms.
+    The corpus is loaded as an index of its own, unless it is there already.
 
     Parameters
     ----------
@@ -74,7 +72,9 @@ def evaluate(
     engine
         embedded, or elasticsearch.
     variant
-        NAME:key=value,key=value; may be given more than once. The others are compared with the first.
+        NAME:key=value,key=value; may be given more than once. The others are compared with the first. Keys are those
+        of the search request: expansion=off|on|auto|METHOD, expansion.form, expansion.weight, expansion.terms,
+        expansion.prompt, rerank=off|on, rerank.depth, rerank.query, rerank.instruction, timeout_ms.
     measures
         Names of ir-measures, comma-separated, such as nDCG@10,R(rel=2)@100.
     candidates
@@ -83,8 +83,6 @@ def evaluate(
         Shuffle the recorded lists by this seed.
     runs
         Folder for one TREC run, NAME.trec, of each variant.
-    json
-        One JSON object on stdout, with the values of every query.
 
     """
     plan = _Plan(
@@ -104,7 +102,7 @@ def evaluate(
         return
     _print(plan, outcome, reports)
     for path in written:
-        talk().print(f"written: {escape(path)}")
+        talk().print(f"written: {escape(path)}", soft_wrap=True)
 
 
 def _lists(candidates: str | None, shuffle: int | None) -> Lists | None:
@@ -120,7 +118,9 @@ async def _run(plan: _Plan, effective: Settings) -> _Outcome:
     async with open_runtime(effective) as runtime:
         index = await _loaded(runtime, plan.collection)
         check_methods(plan.variants, list((await runtime.service.pipeline(index)).expanders))
-        search = _search(runtime, plan)
+        made_by = MadeBy(runtime.info())
+        search = made_by.heard(_search(runtime, plan))
+        await _warm_up(runtime, plan, index)
         runs = []
         with progress() as bar:
             for variant in plan.variants:
@@ -134,7 +134,18 @@ async def _run(plan: _Plan, effective: Settings) -> _Outcome:
                     done=partial(bar.advance, task),
                 )
                 runs.append(run)
-        return _Outcome(index=index, info=runtime.info(), runs=runs)
+        return _Outcome(index=index, info=runtime.info(), made_by=made_by, runs=runs)
+
+
+async def _warm_up(runtime: Runtime, plan: _Plan, index: str) -> None:
+    """One search of each variant that does not count: the first one waits for dictionaries, vectors, connections."""
+    query_id, user_query = next(iter(plan.collection.queries.items()))
+    with progress() as bar:
+        for variant in bar.track(plan.variants, description="warming up"):
+            request = variant.request(query_id, user_query, index=index, depth=depth_of(plan.measures))
+            if request.expansion.mode is Mode.AUTO:  # which might leave this one query as it is
+                request = replace(request, expansion=replace(request.expansion, mode=Mode.ON))
+            await runtime.service.search(request)
 
 
 async def _loaded(runtime: Runtime, collection: Collection) -> str:
@@ -191,7 +202,9 @@ def _as_json(plan: _Plan, outcome: _Outcome, reports: Sequence[VariantReport]) -
         "queries_without_judgement": collection.unjudged,
         "judged_queries_missing": collection.orphaned,
         "queries_without_candidates": _without_candidates(plan),
-        **{part: outcome.info[part] for part in ("engine", "expander", "reranker", "analysis")},
+        "engine": outcome.info["engine"],
+        **outcome.made_by.as_json(),
+        "analysis": outcome.info["analysis"],
         "measures": plan.measures,
         "depth": depth_of(plan.measures),
         "variants": [each.as_json() for each in reports],
@@ -199,8 +212,8 @@ def _as_json(plan: _Plan, outcome: _Outcome, reports: Sequence[VariantReport]) -
 
 
 def _print(plan: _Plan, outcome: _Outcome, reports: Sequence[VariantReport]) -> None:
-    console, collection, info = Console(highlight=False), plan.collection, outcome.info
-    parts = f"engine {info['engine']}, expander {_name(info['expander'])}, reranker {_name(info['reranker'])}"
+    console, collection = out(), plan.collection
+    parts = f"engine {outcome.info['engine']}, {outcome.made_by.words()}"
     console.print(escape(f"{collection.folder}: {len(collection.queries)} judged queries; {parts}"))
     for count, what in (
         (collection.unjudged, "queries have no judgement and are left out"),
@@ -221,9 +234,3 @@ def _without_candidates(plan: _Plan) -> int:
     if plan.lists is None:
         return 0
     return sum(query_id not in plan.lists for query_id in plan.collection.queries)
-
-
-def _name(part: Mapping[str, Any] | None) -> str:
-    if part is None:
-        return "none"
-    return f"{part['model'] or 'the model'} at {part['url']}" if "url" in part else str(part["model"])

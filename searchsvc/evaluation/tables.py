@@ -14,13 +14,13 @@ from searchsvc.evaluation.report import VariantReport
 def measure_table(reports: Sequence[VariantReport]) -> Table:
     """One line for each measure and variant: the mean, and the difference from the first variant."""
     first = reports[0]
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    table = _table()
     table.add_column("measure", no_wrap=True)
     table.add_column("variant", overflow="fold")
     table.add_column("mean", justify="right", no_wrap=True)
     if len(reports) > 1:
-        for column in (f"Δ {first.name}", "95 % interval", "p", f"lose > {HARM}"):
-            table.add_column(column, justify="right", overflow="fold")
+        for column in ("Δ first", "95 % interval", "p", f"lose > {HARM}"):
+            table.add_column(column, justify="right", no_wrap=True)
     for measure in first.means:
         for report in reports:
             compared = _compared(report.differences.get(measure)) if len(reports) > 1 else ()
@@ -31,7 +31,7 @@ def measure_table(reports: Sequence[VariantReport]) -> Table:
 
 def time_table(reports: Sequence[VariantReport]) -> Table:
     """One line for each variant: milliseconds of a search, and the queries that did without a stage."""
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    table = _table()
     table.add_column("variant", overflow="fold")
     for column in ("mean ms", "p50 ms", "p95 ms", "degraded"):
         table.add_column(column, justify="right", no_wrap=True)
@@ -49,6 +49,10 @@ def missed_lines(reports: Sequence[VariantReport]) -> list[str]:
         for report in reports
         for missed in report.missed
     ]
+
+
+def _table() -> Table:
+    return Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
 
 
 def _compared(found: Difference | None) -> tuple[str, ...]:

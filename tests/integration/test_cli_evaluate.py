@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
 
 from searchsvc.cli import main
+from searchsvc.evaluation.variants import KEYS
 from tests.support.collections import CORPUS, QUERIES, write_collection, write_jsonl
+from tests.support.model_servers import FakeReranker, serving
 
 PLAIN = "plain:expansion=off,rerank=off"
 
@@ -67,8 +70,61 @@ def test_people_see_tables_and_which_parts_ran(capsys, collection):
 
     shown = capsys.readouterr().out
     assert "3 judged queries; engine embedded" in " ".join(shown.split())
-    assert "Δ plain" in shown
+    assert "Δ first" in shown
     assert "p95 ms" in shown
+    assert "\x1b" not in shown
+
+
+def test_in_a_pipe_no_line_is_broken(capsys, collection, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    names = ["a-very-long-name-of-the-first-variant", "a-very-long-name-of-the-second-variant"]
+
+    main(["evaluate", str(collection), *(f"--variant={name}:expansion=off,rerank=off" for name in names)])
+
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == (
+        f"{collection}: 3 judged queries; engine embedded, expander neighbours (embedded),"
+        " reranker use-multilingual-v3 (embedded)"
+    )
+    assert [sum(name in line for line in lines) for name in names] == [4, 4]
+
+
+def test_the_help_names_every_key_of_a_variant(capsys):
+    main(["evaluate", "--help"])
+
+    shown = capsys.readouterr().out
+    assert [key for key in KEYS if key != "expansion.method" and key not in shown] == []
+
+
+async def test_the_models_are_named_as_they_answered_and_the_first_query_is_warm(capsys, collection, monkeypatch):
+    reranker = FakeReranker()
+    async with serving(reranker) as url:
+        monkeypatch.setenv("SEARCHSVC_RERANKER__URL", url)
+        told = await asyncio.to_thread(evaluate, capsys, collection, "--variant", "rr:expansion=off")
+        warm = [body["query"] for body in reranker.scored()]
+        await asyncio.to_thread(main, ["evaluate", str(collection), "--variant", "rr:expansion=neighbours"])
+
+    assert told["reranker"] == {"kind": "server", "url": url, "model": "served"}
+    assert told["expander"] == {"kind": "embedded", "model": "neighbours"}
+    assert f"expander neighbours (embedded), reranker served at {url}" in capsys.readouterr().out
+    texts = [query["text"] for query in QUERIES]
+    assert warm == [texts[0], *texts]
+    assert list(told["variants"][0]["queries"]) == ["q1", "q2", "q3"]
+
+
+async def test_recorded_candidates_are_reranked_by_a_warm_reranker(capsys, collection, monkeypatch, tmp_path):
+    lists = write_jsonl(tmp_path / "lists.jsonl", [{"query_id": "q1", "docs": ["disk", "wifi"]}])
+    reranker = FakeReranker()
+    async with serving(reranker) as url:
+        monkeypatch.setenv("SEARCHSVC_RERANKER__URL", url)
+        told = await asyncio.to_thread(
+            evaluate, capsys, collection, "--candidates", lists, "--variant", "rr:expansion=off"
+        )
+
+    asked = reranker.scored()
+    assert [body["query"] for body in asked] == [QUERIES[0]["text"]] * 2
+    assert len(asked[1]["documents"]) == 2
+    assert told["variants"][0]["missed"] == []
 
 
 def test_runs_are_written_in_trec_format(capsys, collection, tmp_path):
