@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from cyclopts import App
-from rich.console import Console
+from cyclopts import App, Parameter
 from rich.filesize import decimal
 from rich.markup import escape
 from rich.table import Table
 
-from searchsvc.cli.common import EngineName, Json, print_json, progress, settings, talk
+from searchsvc.cli.common import EngineName, Json, out, print_json, progress, settings, talk
 from searchsvc.documents import BadLine, Document, read_documents
 from searchsvc.errors import InvalidDocuments, SearchError
 from searchsvc.protocols import IndexAdmin, IndexStatus, LoadReport
@@ -23,7 +22,7 @@ from searchsvc.wiring import open_runtime
 app = App(name="index", help="Make, fill and publish indices.")
 
 _SHOWN = 20
-"""How many bad lines are listed."""
+"""How many bad lines are told with their problem; of the others the numbers."""
 _Answer = TypeVar("_Answer")
 
 
@@ -32,9 +31,7 @@ class _Checked:
     """What the lines of a file are."""
 
     documents: int
-    bad: int
-    shown: tuple[BadLine, ...]
-    """The first of the bad ones."""
+    bad: tuple[BadLine, ...]
 
 
 @app.command
@@ -53,7 +50,7 @@ def create(name: str = "documents", /, *, engine: EngineName | None = None, json
     if json:
         print_json({"name": name, "index": physical})
         return
-    Console(highlight=False, soft_wrap=True).print(physical)
+    out().print(physical, soft_wrap=True)
     _say(f"Made, empty, not published. Next: searchsvc index load FILE --index {name}")
 
 
@@ -62,7 +59,7 @@ def load(
     file: Path,
     *,
     index: str = "documents",
-    skip_bad: bool = False,
+    skip_bad: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
     engine: EngineName | None = None,
     json: Json = False,
 ) -> None:
@@ -83,15 +80,16 @@ def load(
 
     """
     checked = _check(file)
-    _list_bad(checked)
-    lines = checked.documents + checked.bad
-    counts: dict[str, Any] = {"lines": lines, "loaded": 0, "duplicates": 0, "skipped": checked.bad}
-    bad_lines = [{"line": bad.number, "problem": bad.problem} for bad in checked.shown]
+    _list_bad(checked.bad)
+    skipped = len(checked.bad)
+    lines = checked.documents + skipped
+    counts: dict[str, Any] = {"lines": lines, "loaded": 0, "duplicates": 0, "skipped": skipped}
+    bad_lines = [{"line": bad.number, "problem": bad.problem} for bad in checked.bad]
     if checked.bad and not skip_bad:
         if json:
             print_json({**counts, "index": None, "live": False, "bad_lines": bad_lines})
         raise InvalidDocuments(
-            f"{checked.bad} of the {lines} lines of {file} are no documents; nothing was loaded.",
+            f"{skipped} of the {lines} lines of {file} are no documents; nothing was loaded.",
             hint="Mend them, or load the others with --skip-bad.",
         )
     if not checked.documents:
@@ -101,8 +99,8 @@ def load(
     if json:
         print_json({**counts, "index": report.index, "live": report.live, "bad_lines": bad_lines})
         return
-    told = f"{lines} lines = {report.loaded} loaded + {report.duplicates} duplicated + {checked.bad} skipped"
-    Console(highlight=False, soft_wrap=True).print(f"{told}; index {report.index}")
+    told = f"{lines} lines = {report.loaded} loaded + {report.duplicates} duplicated + {skipped} skipped"
+    out().print(f"{told}; index {report.index}", soft_wrap=True)
     _say_what_next(report)
 
 
@@ -123,14 +121,14 @@ def status(*, engine: EngineName | None = None, json: Json = False) -> None:
     if not found:
         _say("There is no index yet. Next: searchsvc index load FILE")
         return
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
     table.add_column("index", overflow="fold")
     table.add_column("documents", justify="right", no_wrap=True)
     table.add_column("size", justify="right", no_wrap=True)
     table.add_column("state", overflow="fold")
     for each in sorted(found, key=lambda each: each.index):
         table.add_row(each.index, str(each.documents), decimal(each.bytes), _state(each))
-    Console(highlight=False).print(table)
+    out().print(table)
 
 
 @app.command
@@ -153,7 +151,7 @@ def swap(
     if json:
         print_json({"name": name, "index": physical})
         return
-    Console(highlight=False, soft_wrap=True).print(physical)
+    out().print(physical, soft_wrap=True)
     _say(f"Searches of {name} see it now. Next: searchsvc search QUERY --index {name}")
 
 
@@ -167,24 +165,23 @@ def _ask(engine: EngineName | None, work: Callable[[IndexAdmin], Awaitable[_Answ
 
 def _check(file: Path) -> _Checked:
     """Reads the whole file before anything is loaded. Raises InvalidDocuments if it cannot be read."""
-    documents, bad = 0, 0
-    shown: list[BadLine] = []
+    documents = 0
+    bad: list[BadLine] = []
     with progress() as bar:
         for line in bar.track(read_documents(file), total=None, description=f"checking {escape(file.name)}"):
             if isinstance(line, Document):
                 documents += 1
-                continue
-            bad += 1
-            if bad <= _SHOWN:
-                shown.append(line)
-    return _Checked(documents=documents, bad=bad, shown=tuple(shown))
+            else:
+                bad.append(line)
+    return _Checked(documents=documents, bad=tuple(bad))
 
 
-def _list_bad(checked: _Checked) -> None:
-    for bad in checked.shown:
-        _say(f"line {bad.number}: {bad.problem}")
-    if checked.bad > len(checked.shown):
-        _say(f"and {checked.bad - len(checked.shown)} more")
+def _list_bad(bad: Sequence[BadLine]) -> None:
+    for line in bad[:_SHOWN]:
+        _say(f"line {line.number}: {line.problem}")
+    if len(bad) > _SHOWN:
+        numbers = ", ".join(str(line.number) for line in bad[_SHOWN:])
+        _say(f"and {len(bad) - _SHOWN} more, lines {numbers}")
 
 
 def _load(file: Path, checked: _Checked, index: str, engine: EngineName | None) -> LoadReport:
@@ -217,8 +214,10 @@ def _say_what_next(report: LoadReport) -> None:
 
 def _state(found: IndexStatus) -> str:
     if not found.complete:
-        return "not complete: its load did not end" if found.documents else "empty"
-    return f"live as {found.alias}" if found.alias is not None else "complete, not published"
+        return "load did not end" if found.documents else "empty"
+    if found.alias is None:
+        return "not published"
+    return "live" if found.index.startswith(f"{found.alias}-v") else f"live as {found.alias}"
 
 
 def _say(sentence: str) -> None:

@@ -77,16 +77,27 @@ def test_bad_lines_are_skipped_only_when_asked_to_and_the_counts_add_up(capsys, 
     assert [bad["line"] for bad in told["bad_lines"]] == [6, 7]
 
 
-def test_of_many_bad_lines_the_first_twenty_are_listed(capsys, tmp_path):
+def test_of_many_bad_lines_the_first_twenty_are_told_with_their_problem_and_all_others_by_number(capsys, tmp_path):
     file = tmp_path / "bad.jsonl"
-    file.write_text("{}\n" * 23)
+    file.write_text("{}\n" * 30)
 
     assert exit_status("index", "load", str(file)) == 2
 
     told = capsys.readouterr().err
     assert "line 20: " in told
     assert "line 21: " not in told
-    assert "and 3 more" in told
+    assert "and 10 more, lines 21, 22, 23, 24, 25, 26, 27, 28, 29, 30\n" in told
+
+
+def test_json_has_every_bad_line(capsys, tmp_path):
+    file = tmp_path / "bad.jsonl"
+    file.write_text("{}\n" * 30)
+
+    assert exit_status("index", "load", str(file), "--json") == 2
+
+    told = json.loads(capsys.readouterr().out)
+    assert told["skipped"] == 30
+    assert [bad["line"] for bad in told["bad_lines"]] == list(range(1, 31))
 
 
 def test_a_file_without_documents_is_refused(capsys, tmp_path):
@@ -131,12 +142,24 @@ def test_people_are_told_what_is_live_and_what_to_do_next(capsys, tmp_path):
     assert "Next: searchsvc index load FILE --index documents" in capsys.readouterr().err
     main(["index", "status"])
     shown = capsys.readouterr().out
-    assert "live as documents" in shown
+    assert shown.count("live") == 1
     assert "empty" in shown
     main(["index", "load", str(file)])
     assert "No search sees it yet. Next: searchsvc index swap documents --to documents-v1-" in capsys.readouterr().err
     main(["index", "swap"])
     assert "Searches of documents see it now." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [("index", "create"), ("index", "status")])
+def test_in_a_pipe_the_name_of_an_index_is_whole_on_one_line_without_control_codes(capsys, command, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    made = run_json(capsys, "index", "create", "a-long-name-" * 8 + "x")["index"]
+
+    main([*command, *(["a-long-name-" * 8 + "x"] if command[-1] == "create" else [])])
+
+    told = capsys.readouterr().out
+    assert any(line.split()[0].startswith(made[:-3]) for line in told.splitlines())
+    assert "\x1b" not in told
 
 
 def test_swapping_in_what_there_is_not_is_the_callers_to_mend(capsys):
