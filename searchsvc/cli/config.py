@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from cyclopts import App
-from rich.console import Console
 from rich.markup import escape
 
-from searchsvc.cli.common import Json, print_json
+from searchsvc.cli.common import Json, out, print_json
 from searchsvc.errors import ConfigurationError
-from searchsvc.settings import load_settings
+from searchsvc.expansion.prompts import prompt_ids
+from searchsvc.settings import Settings, load_settings
+from searchsvc.text import Analyzer
 
 app = App(name="config", help="Show and check the settings.")
 
@@ -23,19 +24,19 @@ def show(*, json: Json = False) -> None:
     if json:
         print_json({key: {"value": value, "source": loaded.sources[key]} for key, value in values.items()})
         return
-    console = Console(highlight=False, soft_wrap=True)
     for key, value in values.items():
-        console.print(f"{key:<29} {loaded.sources[key]:<15} {escape(_words(value))}")
+        out().print(f"{key:<29} {loaded.sources[key]:<15} {escape(_words(value))}", soft_wrap=True)
 
 
 @app.command
 def check(*, json: Json = False) -> None:
     """Say whether the settings can be used; exit status 2 and the reason if not.
 
-    No server is asked.
+    The files that they name are read. No server is asked.
     """
     try:
         loaded = load_settings()
+        _use(loaded.settings)
     except ConfigurationError as error:
         if json:
             print_json({"valid": False, "message": error.message, "hint": error.hint})
@@ -44,7 +45,18 @@ def check(*, json: Json = False) -> None:
     if json:
         print_json({"valid": True, "given": given})
         return
-    Console(highlight=False).print(f"The settings are valid: {given} given, all others at their defaults.")
+    out().print(f"The settings are valid: {given} given, all others at their defaults.")
+
+
+def _use(settings: Settings) -> None:
+    """What the first search would complain about. Raises ConfigurationError."""
+    Analyzer(settings.text.user_dictionary)
+    prompt = settings.expander.prompt
+    if prompt is not None and prompt not in prompt_ids():
+        raise ConfigurationError(
+            f"expander.prompt is {prompt!r}, and there is no such prompt.",
+            hint=f"There are: {', '.join(prompt_ids())}.",
+        )
 
 
 def _words(value: Any) -> str:

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from searchsvc.cli import main
+from searchsvc.expansion.prompts import prompt_ids
 from searchsvc.settings import KEYS
 
 SECRET = "s3cr3t-value"
@@ -79,6 +80,41 @@ def test_check_json_tells_the_reason_on_stdout_too(capsys, tmp_path):
     assert caught.value.code == 2
     assert answer["valid"] is False
     assert answer["message"].startswith("engine (searchsvc.toml) is 'lucene'")
+
+
+def test_check_names_the_prompts_when_there_is_none_of_that_id(capsys, monkeypatch):
+    monkeypatch.setenv("SEARCHSVC_EXPANDER__PROMPT", "no-such-prompt")
+
+    with pytest.raises(SystemExit) as caught:
+        main(["config", "check", "--json"])
+
+    captured = capsys.readouterr()
+    answer = json.loads(captured.out)
+    assert caught.value.code == 2
+    assert answer["message"] == "expander.prompt is 'no-such-prompt', and there is no such prompt."
+    assert answer["hint"] == f"There are: {', '.join(prompt_ids())}."
+    assert "no-such-prompt" in captured.err
+
+
+def test_check_takes_every_prompt_that_there_is(capsys, monkeypatch):
+    for prompt_id in prompt_ids():
+        monkeypatch.setenv("SEARCHSVC_EXPANDER__PROMPT", prompt_id)
+        main(["config", "check"])
+
+    assert capsys.readouterr().out.count("The settings are valid: 2 given") == len(prompt_ids())
+
+
+def test_check_reads_the_user_dictionary(capsys, monkeypatch, tmp_path):
+    (tmp_path / "words.txt").write_text("导入\n导入 0 n\n", "utf-8")
+    monkeypatch.setenv("SEARCHSVC_TEXT__USER_DICTIONARY", str(tmp_path / "words.txt"))
+
+    with pytest.raises(SystemExit) as caught:
+        main(["config", "check", "--json"])
+
+    answer = json.loads(capsys.readouterr().out)
+    assert caught.value.code == 2
+    assert answer["valid"] is False
+    assert answer["message"].endswith("words.txt, line 2: '导入 0 n' is no entry.")
 
 
 def test_check_json_says_that_all_is_well(capsys):
