@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from searchsvc.model import Candidate, Explanation, Ranking, SearchRequest
@@ -24,6 +25,8 @@ class Rankings:
     """The expansion and its form, for the explanation."""
     model: str
     """What made `reranked`."""
+    parts: Mapping[str, Mapping[str, float]]
+    """What its scores are sums of: by name, then by doc_id."""
 
 
 def ranked_candidates(rankings: Rankings, request: SearchRequest) -> tuple[RankedCandidate, ...]:
@@ -65,7 +68,13 @@ def _explain(candidate: Candidate, rank: int, rankings: Rankings) -> Explanation
             value=retrieved.value, description=f"rank {rank} by {retrieved.description}", details=retrieved.details
         )
     description = f"rank {rank} by {rankings.reranked.score_kind} of {rankings.model}"
-    return Explanation(value=candidate.score, description=description, details=(retrieved,))
+    return Explanation(
+        value=candidate.score, description=description, details=(retrieved, *_explain_parts(candidate.doc_id, rankings))
+    )
+
+
+def _explain_parts(doc_id: str, rankings: Rankings) -> tuple[Explanation, ...]:
+    return tuple(Explanation(value=values[doc_id], description=name) for name, values in rankings.parts.items())
 
 
 def _explain_retrieval(doc_id: str, rankings: Rankings) -> Explanation:

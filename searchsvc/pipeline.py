@@ -76,6 +76,7 @@ class Pipeline:
             reranked=None if reranking is None else fusion.reorder(window, reranking.scores, reranking.score_kind),
             label=account.label,
             model="" if reranking is None else reranking.model,
+            parts={} if reranking is None else _by_document(reranking.parts, window),
         )
         return self._result(account, base.total, rankings, composed)
 
@@ -197,6 +198,11 @@ class Pipeline:
             took_ms=account.took_ms(),
             matched_terms=frozenset(self.analyze(request.user_query)) | frozenset(kept),
         )
+
+
+def _by_document(parts: Mapping[str, tuple[float, ...]], window: Ranking) -> dict[str, dict[str, float]]:
+    doc_ids = [candidate.doc_id for candidate in window]
+    return {name: dict(zip(doc_ids, values, strict=True)) for name, values in parts.items()}
 
 
 def _as_read(window: Ranking, base: Ranking) -> Ranking:

@@ -117,6 +117,8 @@ class Reranking:
     """None: scored, not among the best that were asked for, and not sent."""
     score_kind: ScoreKind
     model: str
+    parts: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """What the scores are sums of, by name, in the order given; empty if they are the model's own."""
     detail: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -98,7 +98,7 @@ async def _validation_error(_: Request, error: Exception) -> Response:
     return problem(
         HTTPStatus.BAD_REQUEST if malformed else HTTPStatus.UNPROCESSABLE_ENTITY,
         kind="malformed-json" if malformed else "invalid-request",
-        detail=f"{first['pointer'] or 'The body'}: {first['detail']}",
+        detail=f"{first['pointer']}: {first['detail']}" if first["pointer"] else first["detail"],
         next_step="Send one JSON object; /docs shows its fields.",
         errors=errors,
     )
@@ -107,9 +107,11 @@ async def _validation_error(_: Request, error: Exception) -> Response:
 async def _http_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - narrows the type
     status = HTTPStatus(error.status_code)
-    return problem(
+    reply = problem(
         status, kind=_kebab(status.name.title()), detail=str(error.detail), next_step="/docs lists the routes."
     )
+    reply.headers.update(error.headers or {})
+    return reply
 
 
 async def _bug(_: Request, error: Exception) -> Response:

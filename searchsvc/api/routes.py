@@ -46,13 +46,20 @@ async def readyz(request: Request) -> Response:
     try:
         names = await _runtime(request).engine.names()
     except SearchError as error:
-        return problem(HTTPStatus.SERVICE_UNAVAILABLE, kind="not-ready", detail=error.message, next_step=error.hint)
+        return problem(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            kind="not-ready",
+            detail=error.message,
+            next_step=error.hint or "Look at the search engine.",
+            retryable=True,
+        )
     if not names:
         return problem(
             HTTPStatus.SERVICE_UNAVAILABLE,
             kind="not-ready",
             detail="There is no index.",
             next_step="Load one: searchsvc index load FILE.",
+            retryable=True,
         )
     return _json({"status": "ready", "indices": list(names)})
 

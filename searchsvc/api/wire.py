@@ -10,7 +10,7 @@ FilterWord = Annotated[str, StringConstraints(min_length=1, max_length=8192)]
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, strict=True)
 
 
 class RangeBody(_Strict):

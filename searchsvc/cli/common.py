@@ -26,7 +26,7 @@ _UNBROKEN = 10_000
 
 def talk() -> Console:
     """Where to talk: stderr."""
-    return Console(stderr=True, highlight=False)
+    return Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def out() -> Console:

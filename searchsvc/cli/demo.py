@@ -104,18 +104,10 @@ def _print(report: _Report) -> None:
         console.print()
         for line in heading(effect.ours):
             console.print(escape(line), style="bold" if line.startswith("query") else None)
-        console.print(_hits(effect.ours, console))
+        console.print(hit_table(effect.ours.hits[:_SHOWN]))
     console.print()
     console.print(_effect_table(report))
     _tell(report, console)
-
-
-def _hits(result: SearchResult, console: Console) -> Table:
-    """The table of the search, nothing cut: ids stand at the end of its lines."""
-    table = hit_table(result.hits[:_SHOWN])
-    table.expand = console.is_terminal
-    table.columns[-1].no_wrap, table.columns[-1].overflow = False, "fold"
-    return table
 
 
 def _effect_table(report: _Report) -> Table:

@@ -6,15 +6,17 @@ import asyncio
 from typing import Any
 
 from pydantic import ValidationError
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.tree import Tree
 
 from searchsvc.api.convert import to_reply, to_request
 from searchsvc.api.wire import SearchBody
-from searchsvc.cli.common import EngineName, Json, print_json, settings, talk
+from searchsvc.cli.common import EngineName, Json, out, print_json, settings, talk
 from searchsvc.errors import InvalidRequest
+from searchsvc.model import Explanation
 from searchsvc.result import RankedCandidate, SearchResult
+from searchsvc.service import MAX_DEPTH
 from searchsvc.wiring import open_runtime
 
 
@@ -39,13 +41,13 @@ def search(
     index
         The published name.
     size
-        How many documents to show.
+        How many documents to show; as many candidates are reranked, at least 50.
     expansion
         off, on, auto, or a method's name.
     rerank
         off, or on.
     explain
-        Show what every score was made of (with --json).
+        Show what every score was made of.
     timeout_ms
         For the whole search.
     engine
@@ -57,7 +59,7 @@ def search(
         "index": index,
         "size": size,
         "expansion": expansion,
-        "rerank": rerank,
+        "rerank": {"mode": rerank, "depth": max(50, min(size, MAX_DEPTH))},
         "explain": explain,
         "timeout_ms": timeout_ms,
     }
@@ -83,12 +85,27 @@ async def _search(body: SearchBody, engine: EngineName | None) -> SearchResult:
 
 
 def _print(result: SearchResult) -> None:
-    console = Console(highlight=False)
+    console = out()
     for line in heading(result):
-        console.print(escape(line))
-    console.print(hit_table(result.hits))
+        console.print(escape(printable(line)))
+    console.print(hit_table(result.hits) if result.hits else "No document matches.")
+    for hit in result.hits:
+        if hit.explanation is not None:
+            console.print(_grown(Tree(escape(printable(hit.candidate.doc_id))), hit.explanation))
     for trace in result.degraded:
         talk().print(f"[yellow]degraded[/] {trace.stage}: {trace.reason} {escape(trace.message)}")
+
+
+def _grown(tree: Tree, explanation: Explanation) -> Tree:
+    branch = tree.add(f"{explanation.value:.4f}  {escape(printable(explanation.description))}")
+    for detail in explanation.details:
+        _grown(branch, detail)
+    return tree
+
+
+def printable(text: str) -> str:
+    """`text` for a terminal, which control characters in a document must not steer."""
+    return "".join(character if character.isprintable() else "\ufffd" for character in text)
 
 
 def heading(result: SearchResult) -> list[str]:
@@ -106,14 +123,16 @@ def heading(result: SearchResult) -> list[str]:
 
 
 def hit_table(hits: tuple[RankedCandidate, ...]) -> Table:
-    """One line a document: its rank and score in every stage."""
-    table = Table(box=None, padding=(0, 1), header_style="bold", expand=True)
+    """One line a document: its rank and score in every stage, its whole id, and as much of its title as fits."""
+    table = Table(box=None, padding=(0, 1), header_style="bold")
     for column, width in (("rank", 4), ("retrieval", 11), ("score", 13), ("move", 4)):
         table.add_column(column, justify="right", no_wrap=True, width=width)
-    table.add_column("document", overflow="ellipsis", no_wrap=True, ratio=1)
+    longest = max((len(hit.candidate.doc_id) for hit in hits), default=0)
+    table.add_column("document", no_wrap=True, min_width=longest)
+    table.add_column("title", overflow="ellipsis", no_wrap=True)
     for hit in hits:
         title = hit.candidate.title or hit.candidate.text[:80]
-        table.add_row(str(hit.rank), *_stages(hit), escape(f"{title} [{hit.candidate.doc_id}]"))
+        table.add_row(str(hit.rank), *_stages(hit), escape(printable(hit.candidate.doc_id)), escape(printable(title)))
     return table
 
 

@@ -54,14 +54,19 @@ class EmbeddedReranker:
                 raise BackendTimeout("the embedded reranker had no time left to encode the candidates.")
             batch = missing[start : start + _BATCH]
             similarities[batch] = ENCODER.encode([passages[place] for place in batch]) @ query_vector
+        parts = standardised([candidate.score for candidate in candidates], similarities.tolist())
         return Reranking(
-            scores=blend([candidate.score for candidate in candidates], similarities.tolist()),
+            scores=tuple(map(sum, zip(*parts.values(), strict=True))),
             score_kind=ScoreKind.BLEND,
             model=MODEL,
+            parts=parts,
             detail={"stored": int(known.sum()), "encoded": len(missing)},
         )
 
 
-def blend(lexical: Sequence[float], similarities: Sequence[float]) -> tuple[float, ...]:
-    """The sum of both, each standardised over the candidates."""
-    return tuple(words + meaning for words, meaning in zip(z_scores(lexical), z_scores(similarities), strict=True))
+def standardised(lexical: Sequence[float], similarities: Sequence[float]) -> dict[str, tuple[float, ...]]:
+    """The two parts of the score, each standardised over the candidates."""
+    return {
+        "z of the retrieval score": tuple(z_scores(lexical)),
+        "z of the cosine similarity": tuple(z_scores(similarities)),
+    }

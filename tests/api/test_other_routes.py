@@ -65,4 +65,6 @@ async def test_the_description_is_openapi_3_1(client: httpx.AsyncClient) -> None
 
 async def test_unknown_routes_and_methods_are_problems(client: httpx.AsyncClient) -> None:
     assert_problem(await client.get("/nope"), 404)
-    assert_problem(await client.get("/v1/search"), 405)
+    reply = await client.get("/v1/search")
+    assert_problem(reply, 405)
+    assert reply.headers["allow"] == "POST"

@@ -47,7 +47,11 @@ async def test_an_answer_explains_itself(client: httpx.AsyncClient) -> None:
     assert first["retrieval"]["rank"] == 1
     assert first["movement"] == 0
     assert "<em>" in first["snippet"]
-    assert first["explanation"]["details"][0]["details"], "a BM25 score is the sum of its terms"
+    retrieval, words, vectors = first["explanation"]["details"]
+    assert first["score"] == pytest.approx(words["value"] + vectors["value"])
+    base = retrieval["details"][0]
+    assert base["value"] == pytest.approx(sum(term["value"] for term in base["details"]))
+    assert base["value"] == pytest.approx(first["retrieval"]["score"])
     assert [stage["stage"] for stage in reply["stages"]] == ["retrieve", "expand", "retrieve_expanded", "rerank"]
     assert reply["degraded"] == []
     assert reply["expansion"]["method"] == "neighbours"

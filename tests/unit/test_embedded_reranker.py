@@ -12,13 +12,19 @@ from hypothesis import strategies as st
 
 from searchsvc.embedded.encoder import ENCODER
 from searchsvc.embedded.engine import EmbeddedEngine
-from searchsvc.embedded.reranker import EmbeddedReranker, blend
+from searchsvc.embedded.reranker import EmbeddedReranker, standardised
 from searchsvc.embedded.vectors import StoredVectors
 from searchsvc.embedded.worker import Worker
 from searchsvc.errors import BackendTimeout
 from searchsvc.model import Candidate, Deadline, ScoreKind
 from searchsvc.result import Reranking
 from tests.support.embedded import SUPPORT_ARTICLES, analyzer, loaded_folder, soon
+
+
+def blend(lexical: list[float], similarities: list[float]) -> tuple[float, ...]:
+    """The score that the reranker gives: the sum of its parts."""
+    return tuple(map(sum, zip(*standardised(lexical, similarities).values(), strict=True)))
+
 
 SCORES = st.lists(st.floats(-100, 100), min_size=1, max_size=50)
 
