@@ -20,6 +20,16 @@ from searchsvc.result import Total
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LoadMark:
+    """Which load an index belongs to: the one that began last."""
+
+    token: str = ""
+    """Differs between any two loads."""
+    began_at: str = ""
+    """ISO 8601, UTC, by the clock of the machine that loads."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PhysicalIndex:
     """One index as the cluster describes it."""
 
@@ -38,6 +48,11 @@ class PhysicalIndex:
     def complete(self) -> bool:
         """The last load into it ended."""
         return bool(self.meta.get("complete"))
+
+    @property
+    def load(self) -> LoadMark:
+        """The last load that began; an empty mark if none did."""
+        return load_mark(self.meta)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +138,13 @@ def mapping_metas(reply: Any) -> dict[str, Mapping[str, Any]]:
     """`_meta` by physical index, in an answer of `GET /NAME/_mapping`."""
     with _shape("a mapping"):
         return {index: entry["mappings"].get("_meta", {}) for index, entry in reply.items()}
+
+
+def load_mark(meta: Mapping[str, Any]) -> LoadMark:
+    """The mark in the `_meta` of a mapping; an empty one if no load began."""
+    with _shape("a mapping"):
+        mark = meta.get("load", {})
+        return LoadMark(token=str(mark.get("token", "")), began_at=str(mark.get("began_at", "")))
 
 
 def published_names(reply: Any) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -16,7 +17,13 @@ from searchsvc.elastic.client import METADATA_TIMEOUT_S
 from searchsvc.elastic.errors import translated
 from searchsvc.elastic.hits import PhysicalIndex
 from searchsvc.elastic.query import alias_body, document_lines, index_body, meta_body, refresh_body
-from searchsvc.errors import BackendRejected, BackendUnavailable, StageError, UnknownIndex
+from searchsvc.elastic.takeover import check_held, check_mark, marked
+from searchsvc.errors import (
+    BackendRejected,
+    BackendUnavailable,
+    StageError,
+    UnknownIndex,
+)
 from searchsvc.index_names import check_index_name, is_index_name, is_physical, name_of, physical_name
 from searchsvc.protocols import IndexStatus, LoadReport
 from searchsvc.text import Analyzer
@@ -63,21 +70,25 @@ class ElasticIndices:
         """Add or replace documents.
 
         An index that nobody searches is not refreshed while it fills, and merged to one segment at the end.
+        A load that runs when another one into the same index begins ends with Overloaded: see `takeover`.
         Raises StageError, which says how many documents were stored; UnknownIndex for a physical index that is not
         there. A rerun is safe.
         """
-        target = await self._target(name)
+        target = marked(await self._target(name))
         if not target.published:
             await self._set_filling(target, filling=True)
         await self._mark(target, complete=False)
         loaded, read = await self._write(target, documents, progress)
+        await check_held(self._client, target)
         if not target.published:
             await self._set_filling(target, filling=False)
         await self._finish(target, loaded)
-        first = not any(index.published for index in await self._indices_of(target.name))
-        if first:
+        indices = await self._indices_of(target.name)
+        live = any(index.published and index.index == target.index for index in indices)
+        if not any(index.published for index in indices):
             await self._publish(target, ())
-        return LoadReport(index=target.index, loaded=loaded, duplicates=read - loaded, live=first or target.published)
+            live = True
+        return LoadReport(index=target.index, loaded=loaded, duplicates=read - loaded, live=live)
 
     async def swap(self, name: str, *, physical: str | None = None) -> str:
         """Publish `physical`, or the newest complete unpublished index.
@@ -95,11 +106,20 @@ class ElasticIndices:
         return chosen.index
 
     async def status(self) -> tuple[IndexStatus, ...]:
-        """Every index of this service that these credentials may see."""
+        """Every index of this service that these credentials may see.
+
+        What is not complete is refreshed first: Elasticsearch counts what is refreshed, and a load leaves that out.
+        Where the credentials do not allow it, the number is that of the last refresh.
+        """
         with translated("listing indices"):
             described = await self._client.indices.get(index=ALL_INDICES, features=["aliases", "mappings"])
+        indices = hits.physical_indices(described.body)
+        if filling := [index.index for index in indices if not index.complete]:
+            with contextlib.suppress(StageError, UnknownIndex), translated("refreshing indices"):
+                await self._client.indices.refresh(index=filling)
+        with translated("listing indices"):
             numbers = await self._client.indices.stats(index=ALL_INDICES, metric=["docs", "store"])
-        return tuple(hits.index_status(index, numbers.body) for index in hits.physical_indices(described.body))
+        return tuple(hits.index_status(index, numbers.body) for index in indices)
 
     async def _indices_of(self, name: str) -> list[PhysicalIndex]:
         """The physical indices of `name`, oldest first."""
@@ -137,6 +157,7 @@ class ElasticIndices:
         # in a thread: reading and cutting words block for long, and searches may run on this loop
         while (chunk := await asyncio.to_thread(next, waiting, None)) is not None:
             try:
+                await check_held(self._client, target)
                 await writer.write(chunk.lines)
             except StageError as error:
                 raise type(error)(
@@ -170,8 +191,10 @@ class ElasticIndices:
             await self._client.indices.refresh(index=target.index)
             counted = hits.count((await self._client.count(index=target.index)).body)
         # Elasticsearch makes a missing index on the first write to it, with mappings of its own guess
-        made_by_us = any(index.index == target.index for index in await self._indices_of(target.name))
-        if counted < loaded or not made_by_us:
+        current = next((index for index in await self._indices_of(target.name) if index.index == target.index), None)
+        if current is not None:
+            check_mark(target, current.load)
+        if counted < loaded or current is None:
             raise BackendRejected(
                 f"{target.index} holds {counted} documents after {loaded} were stored: it was changed or deleted "
                 "during the load.",

@@ -115,9 +115,9 @@ async def test_a_full_disk_is_named() -> None:
     assert "free space" in caught.value.hint
 
 
-def described(analyzer: Analyzer) -> Answer:
-    """One empty unpublished index of ours."""
-    meta = {"product": "searchsvc", "analyzer": analyzer.fingerprint, "complete": False}
+def described(analyzer: Analyzer, **more: Any) -> Answer:
+    """One empty unpublished index of ours; `load` is the mark in it."""
+    meta = {"product": "searchsvc", "analyzer": analyzer.fingerprint, "complete": False, **more}
     return says({INDEX: {"aliases": {}, "mappings": {"_meta": meta}}})
 
 
@@ -141,7 +141,8 @@ async def test_a_server_that_dies_is_told_with_what_was_stored_and_what_to_do(
     monkeypatch.setattr("searchsvc.elastic.bulk.MAX_CHUNK_DOCUMENTS", 2)
     documents = [Document(doc_id=str(number), text="x") for number in range(10)]
     done = says({"acknowledged": True})
-    async with scripted(described(analyzer), done, done, STORED, STORED, UNAVAILABLE) as server:
+    ours = described(analyzer)
+    async with scripted(ours, done, done, ours, STORED, ours, STORED, UNAVAILABLE) as server:
         with pytest.raises(BackendUnavailable) as caught:
             await load(server.url, analyzer, documents)
 
@@ -154,8 +155,8 @@ async def test_a_bad_line_that_the_caller_does_not_skip_ends_the_load(analyzer: 
         yield Document(doc_id="1", text="x")
         raise InvalidDocuments("line 2: not JSON")
 
-    done = says({"acknowledged": True})
-    async with scripted(described(analyzer), done, done, STORED) as server:
+    done, ours = says({"acknowledged": True}), described(analyzer)
+    async with scripted(ours, done, done, ours, STORED) as server:
         with pytest.raises(InvalidDocuments, match="line 2"):
             await load(server.url, analyzer, lines())
 
@@ -170,12 +171,56 @@ async def test_an_index_of_another_analyser_is_not_added_to(analyzer: Analyzer) 
 
 
 async def test_an_index_that_vanished_and_was_made_anew_by_guess_is_noticed(analyzer: Analyzer) -> None:
-    done = says({"acknowledged": True})
+    done, ours = says({"acknowledged": True}), described(analyzer)
     guessed = says({INDEX: {"aliases": {}, "mappings": {}}})
-    script = (described(analyzer), done, done, STORED, done, done, done, says(recorded("count")), guessed)
+    script = (ours, done, done, ours, STORED, guessed, done, done, done, says(recorded("count")), guessed)
     async with scripted(*script) as server:
         with pytest.raises(BackendRejected, match="changed or deleted"):
             await load(server.url, analyzer, [Document(doc_id="1", text="x")])
+
+
+@pytest.mark.parametrize("looks", [0, 1, 2])
+async def test_a_load_that_another_one_took_the_index_over_from_writes_and_completes_nothing_more(
+    analyzer: Analyzer, looks: int
+) -> None:
+    """Another mark is found at the first, second or third look: before the chunk, after it, after the merge."""
+    done, ours = says({"acknowledged": True}), described(analyzer)
+    taken = described(analyzer, load={"token": "another", "began_at": "2026-01-02T03:04:05+00:00"})
+    answers = [ours, STORED, ours, done, done, done, says(recorded("count")), ours]
+    position = (0, 2, 7)[looks]
+    async with scripted(ours, done, done, *answers[:position], taken) as server:
+        with pytest.raises(Overloaded, match="began at 2026-01-02T03:04:05") as caught:
+            await load(server.url, analyzer, [Document(doc_id="1", text="x")])
+
+    assert len(server.requests) == 3 + position + 1
+    assert "run this one again" in caught.value.hint
+    marks = [request.body for request in server.requests if request.method == "PUT" and "_mapping" in request.path]
+    assert len(marks) == 1
+    assert b'"complete":false' in marks[0]
+    assert not any("_aliases" in request.path for request in server.requests)
+
+
+async def test_a_look_for_the_mark_that_is_not_answered_does_not_end_a_load(analyzer: Analyzer) -> None:
+    done, ours = says({"acknowledged": True}), described(analyzer)
+    script = (ours, done, done, UNAVAILABLE, STORED, fails(403, "security_exception"))
+    async with scripted(*script) as server:
+        with pytest.raises(BackendRejected):
+            await load(server.url, analyzer, [Document(doc_id="1", text="x")])
+
+    assert server.requests[4].path.endswith("_bulk")
+
+
+async def test_numbers_are_told_where_a_refresh_is_not_allowed(analyzer: Analyzer) -> None:
+    primaries = {"docs": {"count": 7}, "store": {"size_in_bytes": 8}}
+    forbidden = fails(403, "security_exception")
+    numbers = says({"indices": {INDEX: {"primaries": primaries}}})
+    async with scripted(described(analyzer), forbidden, numbers) as server:
+        client = connect([server.url])
+        (status,) = await ElasticIndices(client, analyzer).status()
+        await client.close()
+
+    assert server.requests[1].path == f"/{INDEX}/_refresh"
+    assert (status.documents, status.bytes, status.complete) == (7, 8, False)
 
 
 async def test_a_half_loaded_index_is_not_published_even_if_it_is_named(analyzer: Analyzer) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from itertools import pairwise
@@ -14,7 +15,7 @@ import pytest
 
 from searchsvc.documents import BadLine, Document, parse_document, read_documents
 from searchsvc.elastic.engine import ElasticEngine
-from searchsvc.errors import BackendRejected, UnknownIndex
+from searchsvc.errors import BackendRejected, Overloaded, UnknownIndex
 from searchsvc.model import AnyOf, Range, WeightedQuery, WeightedTerm
 from searchsvc.result import Retrieval, Total
 from tests.support.elastic import (
@@ -267,6 +268,66 @@ class TestLoad:
 
         assert (report.loaded, report.live) == (0, True)
         assert ids(await retrieve(engine, name, "python")) == []
+
+    async def test_of_two_loads_at_once_the_one_that_began_last_wins_and_the_other_says_so(
+        self, engine: ElasticEngine, name: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("searchsvc.elastic.bulk.MAX_CHUNK_DOCUMENTS", 5)
+        paused, go_on = threading.Event(), threading.Event()
+
+        def long_load() -> Iterator[Document]:
+            for number in range(100):
+                if number == 12:  # two chunks are stored
+                    paused.set()
+                    assert go_on.wait(10)
+                yield Document(doc_id=f"long-{number}", text="python")
+
+        running = asyncio.create_task(fill(engine, name, long_load()))
+        await asyncio.to_thread(paused.wait, 10)
+        short = await fill(engine, name, [Document(doc_id="short", text="python")])
+        go_on.set()
+        with pytest.raises(Overloaded, match=r"took the index over.* 10 documents were stored") as caught:
+            await running
+
+        assert short.live is True
+        assert short.index in caught.value.hint
+        found = await retrieve(engine, name, "python", top_k=200)
+        assert len(found.ranking) == 11
+        again = await fill(engine, name, long_load())
+        assert (again.index, again.loaded, again.live) == (short.index, 100, True)
+        assert len(ids(await retrieve(engine, name, "python", top_k=200))) == 101
+
+    async def test_a_load_is_told_to_be_live_if_somebody_published_its_index_meanwhile(
+        self, engine: ElasticEngine, name: str, es_url: str
+    ) -> None:
+        made = await engine.admin.create(name)
+        loop = asyncio.get_running_loop()
+
+        async def publish() -> None:
+            async with raw_client(es_url) as client:
+                await client.indices.put_alias(index=made, name=name)
+
+        def documents() -> Iterator[Document]:
+            asyncio.run_coroutine_threadsafe(publish(), loop).result(10)
+            yield Document(doc_id="1", text="python")
+
+        assert (await fill(engine, name, documents())).live is True
+
+    async def test_the_status_counts_what_a_load_that_was_cut_has_stored(
+        self, engine: ElasticEngine, name: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("searchsvc.elastic.bulk.MAX_CHUNK_DOCUMENTS", 5)
+
+        def cut() -> Iterator[Document]:
+            for number in range(12):
+                yield Document(doc_id=str(number), text="python")
+            raise KeyError("cut")
+
+        with pytest.raises(KeyError):
+            await fill(engine, name, cut())
+
+        (status,) = [each for each in await engine.admin.status() if each.index.startswith(name)]
+        assert (status.documents, status.complete) == (10, False)
 
 
 class TestPublishing:
