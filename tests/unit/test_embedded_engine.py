@@ -271,6 +271,40 @@ def test_errors_of_the_search_library_become_ours(error: Exception) -> None:
         raise error
 
 
+@pytest.mark.parametrize(
+    ("system", "reason"),
+    [
+        (
+            'IoError(Os { code: 30, kind: ReadOnlyFilesystem, message: "Read-only file system" })',
+            "Read-only file system",
+        ),
+        ('IoError(Os { code: 13, kind: PermissionDenied, message: "Permission denied" })', "Permission denied"),
+        ("IoError(Custom)", "Failed to acquire Lockfile: IoError(Custom)"),
+    ],
+)
+def test_a_folder_that_readers_cannot_lock_must_be_made_writable(system: str, reason: str) -> None:
+    with pytest.raises(ConfigurationError, match="must be writable") as caught, index_errors("opened", "small"):
+        raise ValueError(f"Failed to acquire Lockfile: {system}. None.")
+
+    assert caught.value.message.endswith(f"lock file there: {reason}.")
+    assert "SEARCHSVC_DATA_DIR" in caught.value.hint
+
+
+async def test_an_index_in_a_folder_where_no_lock_can_be_put_is_said(engine, tmp_path: Path) -> None:
+    """The system refuses the file as it does on a read-only disk, for root too: a folder stands in its place."""
+    physical = (await load(engine, "documents", _documents("red"))).index
+    lock = tmp_path / "indices" / physical / "tantivy" / ".tantivy-meta.lock"
+    lock.unlink(missing_ok=True)
+    lock.mkdir()
+    reader = EmbeddedEngine(tmp_path, analyzer())
+
+    with pytest.raises(ConfigurationError, match=f"{physical} cannot be opened: its folder must be writable") as caught:
+        await reader.open("documents")
+    await reader.close()
+    assert "None" not in str(caught.value)
+    assert "Os {" not in str(caught.value)
+
+
 @pytest.mark.parametrize("error", [asyncio.CancelledError, KeyboardInterrupt, UnknownIndex("x")])
 def test_other_errors_are_left_alone(error: type[BaseException] | BaseException) -> None:
     kind = error if isinstance(error, type) else type(error)
