@@ -59,5 +59,6 @@ def _tls(ca_certs: str | None) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=ca_certs)
     except (OSError, ssl.SSLError) as error:
         raise ConfigurationError(
-            f"The certificates {ca_certs!r} cannot be read: {error}.", hint="Name a PEM file with the CA certificate."
+            f"The certificates {ca_certs!r} cannot be read: {error}.",
+            hint="Name a PEM file with the CA certificate (SEARCHSVC_ELASTICSEARCH__CA_CERTS).",
         ) from error

@@ -37,7 +37,23 @@ def _checked_urls(urls: str) -> str:
 
 
 def _home_expanded(path: Any) -> Any:
-    return Path(path).expanduser() if isinstance(path, str) else path
+    try:
+        return Path(path).expanduser() if isinstance(path, str) else path
+    except RuntimeError:
+        raise ValueError("there is no home folder of that name") from None
+
+
+def _stripped(secret: Any) -> Any:
+    """Without the white space that copying and files of secrets leave around it; None if nothing else is there."""
+    return secret.strip() or None if isinstance(secret, str) else secret
+
+
+def _checked_key(key: SecretStr) -> SecretStr:
+    """Refuses what cannot stand in an HTTP header; the message must not hold the value."""
+    value = key.get_secret_value()
+    if not (value.isascii() and value.isprintable()):
+        raise ValueError("a key is sent in an HTTP header: ASCII letters, digits and signs, in one line")
+    return key
 
 
 def _user_data_dir() -> Path:
@@ -62,6 +78,8 @@ def _is_loopback(host: str) -> bool:
 
 Url = Annotated[str, AfterValidator(_checked_url)]
 Urls = Annotated[str, AfterValidator(_checked_urls)]
+Password = Annotated[SecretStr | None, BeforeValidator(_stripped)]
+ApiKey = Annotated[Annotated[SecretStr, AfterValidator(_checked_key)] | None, BeforeValidator(_stripped)]
 UserFile = Annotated[FilePath, BeforeValidator(_home_expanded)]
 
 
@@ -78,9 +96,9 @@ class ElasticsearchSettings(Group):
     """Addresses of the nodes, comma-separated."""
     username: str | None = None
     """Basic authentication, together with `password`."""
-    password: SecretStr | None = None
+    password: Password = None
     """Basic authentication, together with `username`."""
-    api_key: SecretStr | None = None
+    api_key: ApiKey = None
     """The encoded API key, in place of username and password."""
     ca_certs: UserFile | None = None
     """File of the certificate authorities to trust, where the system's do not do."""
@@ -108,7 +126,7 @@ class RerankerSettings(Group):
     """Address of the server, for instance http://127.0.0.1:8000."""
     model: str | None = None
     """Name of the model; left out, the server's own."""
-    api_key: SecretStr | None = None
+    api_key: ApiKey = None
     """Sent as bearer token."""
     instruction: str | None = None
     """What the reranker is told to look for; left out, the model's default."""
@@ -125,7 +143,7 @@ class ExpanderSettings(Group):
     """Base address of an OpenAI-compatible API, for instance http://127.0.0.1:11434/v1."""
     model: str | None = None
     """Name of the model; left out, the first that the server lists."""
-    api_key: SecretStr | None = None
+    api_key: ApiKey = None
     """Sent as bearer token."""
     prompt: str | None = None
     """Id of the prompt file; left out, the newest."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -54,3 +56,14 @@ def test_an_address_without_its_parts_is_a_mistake_in_the_settings(hosts: list[s
 def test_certificates_that_are_not_there_are_a_mistake_in_the_settings() -> None:
     with pytest.raises(ConfigurationError, match=r"no-such\.pem"):
         connect(["https://localhost:9200"], ca_certs="no-such.pem")
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"words", b"\0\xff" * 99, b"-----BEGIN CERTIFICATE-----\nwords\n-----END CERTIFICATE-----\n"]
+)
+def test_certificates_that_are_none_are_a_mistake_in_the_settings(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "ca.pem"
+    path.write_bytes(content)
+
+    with pytest.raises(ConfigurationError, match=r"ca\.pem.*SEARCHSVC_ELASTICSEARCH__CA_CERTS"):
+        connect(["https://localhost:9200"], ca_certs=str(path))

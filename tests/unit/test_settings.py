@@ -270,6 +270,39 @@ def test_a_home_folder_in_a_path_is_expanded(toml, monkeypatch, tmp_path):
     assert load(toml).settings.data_dir == tmp_path / "index"
 
 
+@pytest.mark.parametrize("name", ["DATA_DIR", "ELASTICSEARCH__CA_CERTS", "TEXT__USER_DICTIONARY"])
+def test_a_home_folder_of_nobody_is_a_wrong_value(toml, name):
+    with pytest.raises(
+        ConfigurationError, match=f"SEARCHSVC_{name} \\(environment\\) is '~nosuch/x': there is no home"
+    ):
+        load(toml, **{f"SEARCHSVC_{name}": "~nosuch/x"})
+
+
+@pytest.mark.parametrize("group", ["ELASTICSEARCH", "RERANKER", "EXPANDER"])
+@pytest.mark.parametrize("key", [f"{SECRET}\nX: y", f"{SECRET}ключ", f"{SECRET}\x7f", f"\x01{SECRET}"])
+def test_a_key_that_cannot_be_sent_is_named_and_never_told(toml, group, key):
+    with pytest.raises(
+        ConfigurationError, match=rf"SEARCHSVC_{group}__API_KEY \(environment\) is \*+: .*ASCII"
+    ) as caught:
+        load(toml, **{f"SEARCHSVC_{group}__API_KEY": key})
+
+    assert SECRET not in repr(caught.value) + str(caught.value)
+
+
+def test_white_space_around_a_secret_is_no_part_of_it(toml):
+    toml.write_text(f"[reranker]\napi_key = ' {SECRET}\\n'\n".replace("'", '"'))
+    loaded = load(
+        toml,
+        SEARCHSVC_ELASTICSEARCH__USERNAME="u",
+        SEARCHSVC_ELASTICSEARCH__PASSWORD=f"{SECRET} ключ\r\n",
+        SEARCHSVC_EXPANDER__API_KEY=" \n",
+    ).settings
+
+    assert loaded.reranker.api_key.get_secret_value() == SECRET
+    assert loaded.elasticsearch.password.get_secret_value() == f"{SECRET} ключ"
+    assert loaded.expander.api_key is None
+
+
 def test_the_data_folder_follows_the_users_convention(toml, monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
 
