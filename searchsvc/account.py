@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Mapping
 from typing import Any, TypeVar, cast
 
-from searchsvc.errors import BackendTimeout, Reason, StageError
+from searchsvc.errors import BackendTimeout, Defect, Reason, SearchError, StageError
 from searchsvc.forms import ComposedQuery
 from searchsvc.model import Deadline, Form, SearchRequest
 from searchsvc.policy import Decision
@@ -24,6 +25,7 @@ from searchsvc.result import (
     StageTrace,
 )
 
+_log = logging.getLogger(__name__)
 _NO_TERM = "no term of the expansion is in the index"
 _Outcome = TypeVar("_Outcome", Retrieval, Reranking)
 
@@ -77,7 +79,7 @@ class Account:
         """Run a stage that may fail: then None, and the trace says degraded and why."""
         started = time.perf_counter()
         try:
-            outcome = await _within(work, deadline, stage)
+            outcome = await _sound(_within(work, deadline, stage), stage)
         except StageError as error:
             self._degrade(stage, started, error)
             return None
@@ -91,7 +93,7 @@ class Account:
     async def _expand(self, expander: Expander, wanted: ExpandRequest) -> Expansion | None:
         started = time.perf_counter()
         try:
-            expansion = await _within(expander.expand(wanted), wanted.deadline, Stage.EXPAND)
+            expansion = await _sound(_within(expander.expand(wanted), wanted.deadline, Stage.EXPAND), Stage.EXPAND)
         except StageError as error:
             self._degrade(Stage.EXPAND, started, error)
             return None
@@ -175,6 +177,17 @@ async def _within(work: Awaitable[_Value], deadline: Deadline, stage: Stage) -> 
             return await work
     except TimeoutError as error:
         raise BackendTimeout(f"The stage {stage} did not end within its share of the deadline.") from error
+
+
+async def _sound(work: Awaitable[_Value], stage: Stage) -> _Value:
+    """`work`; a bug in an optional stage costs that stage and not the search, and is logged whole."""
+    try:
+        return await work
+    except SearchError:
+        raise
+    except Exception as error:
+        _log.exception("defect in stage %s", stage)
+        raise Defect(f"The stage {stage} failed by a defect of this service; its log says how.") from error
 
 
 def _call(call: ModelCall) -> dict[str, Any]:

@@ -11,6 +11,7 @@
         BackendRejected         it answered and refused: configuration            502
         BadModelOutput          it answered nonsense                              502
         Overloaded              it is busy                                        503 + Retry-After
+        Defect                  a bug of ours in an optional stage                (degrades)
 
 Third-party exceptions are turned into these in the adapters and nowhere else.
 """
@@ -33,6 +34,7 @@ class Reason(StrEnum):
     REJECTED = "rejected"
     BAD_MODEL_OUTPUT = "badModelOutput"
     PARTIAL_RESULTS = "partialResults"
+    DEFECT = "defect"
 
 
 class SearchError(Exception):
@@ -104,6 +106,12 @@ class BadModelOutput(StageError):
     """It answered with something that cannot be used."""
 
     reason = Reason.BAD_MODEL_OUTPUT
+
+
+class Defect(StageError):
+    """A bug of this service in an optional stage; its log holds the traceback."""
+
+    reason = Reason.DEFECT
 
 
 class Overloaded(StageError):

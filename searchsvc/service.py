@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from searchsvc.documents import FILTER_FIELDS, clean
 from searchsvc.errors import BackendTimeout, InvalidRequest, UnknownIndex, json_pointer
@@ -115,8 +115,11 @@ def _check_times(condition: AnyOf | Range, pointer: str) -> None:
         if value is None:
             continue
         try:
-            datetime.fromisoformat(value)
-        except ValueError:
+            time = datetime.fromisoformat(value)
+            if (time.utcoffset() or timedelta()) % timedelta(minutes=1):
+                raise ValueError(value)
+            time.replace(tzinfo=time.tzinfo or UTC).astimezone(UTC)
+        except (ValueError, OverflowError):
             raise InvalidRequest(
                 f"{value!r} is no time.", pointer=pointer, hint="Write ISO 8601, such as 2026-01-31T12:00:00Z."
             ) from None

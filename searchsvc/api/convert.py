@@ -23,6 +23,9 @@ from searchsvc.result import ExpansionTerm, Placement, RankedCandidate, SearchRe
 from searchsvc.service import check_window
 from searchsvc.text import snippet
 
+_MARKED = 64
+"""Of a long query's terms so many, the longest, are marked in snippets."""
+
 
 def to_request(body: SearchBody) -> SearchRequest:
     """The search that the body asks for. Raises InvalidRequest if the page lies beyond the window."""
@@ -48,6 +51,7 @@ def to_request(body: SearchBody) -> SearchRequest:
 def to_reply(result: SearchResult) -> dict[str, Any]:
     """The answer as JSON values, in the shape of `wire.SearchReply`."""
     account = result.expansion
+    marked = frozenset(sorted(result.matched_terms, key=lambda term: (-len(term), term))[:_MARKED])
     return {
         "query_id": result.query_id,
         "took_ms": result.took_ms,
@@ -62,7 +66,7 @@ def to_reply(result: SearchResult) -> dict[str, Any]:
             "terms": [_term(term) for term in account.terms],
         },
         "total": {"value": result.total.value, "relation": result.total.relation},
-        "hits": [_hit(hit, result.matched_terms) for hit in result.hits],
+        "hits": [_hit(hit, marked) for hit in result.hits],
         "stages": [_stage(trace) for trace in result.stages],
         "degraded": [{"stage": trace.stage, "reason": trace.reason} for trace in result.degraded],
     }

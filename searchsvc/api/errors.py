@@ -38,8 +38,7 @@ _STATUS: tuple[tuple[type[SearchError], HTTPStatus], ...] = (
     (Overloaded, HTTPStatus.SERVICE_UNAVAILABLE),
     (BadModelOutput, HTTPStatus.BAD_GATEWAY),
     (StageError, HTTPStatus.BAD_GATEWAY),
-    (ConfigurationError, HTTPStatus.INTERNAL_SERVER_ERROR),
-    (SearchError, HTTPStatus.INTERNAL_SERVER_ERROR),
+    (SearchError, HTTPStatus.BAD_GATEWAY),
 )
 
 
@@ -77,6 +76,9 @@ def problem(
 async def _search_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, SearchError)  # noqa: S101 - narrows the type: registered for SearchError alone
     status = next(status for kind, status in _STATUS if isinstance(error, kind))
+    if isinstance(error, ConfigurationError):
+        _log.error("configuration: %s", error)
+        error = ConfigurationError("The service is set up wrongly; its log says how.")
     pointed = [{"pointer": error.pointer, "detail": error.message}] if isinstance(error, InvalidRequest) else []
     if isinstance(error, UnknownIndex):
         pointed = [{"pointer": "/index", "detail": error.message}]
@@ -90,16 +92,25 @@ async def _search_error(_: Request, error: Exception) -> Response:
     )
 
 
-async def _validation_error(_: Request, error: Exception) -> Response:
+async def _validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - narrows the type
-    errors = _deepest([_told(each) for each in error.errors()])
-    malformed = any(each["type"] == "json_invalid" for each in error.errors())
-    first = errors[0] if errors else {"pointer": "", "detail": "The request is not valid."}
+    found = error.errors()[:_TOLD]
+    if any(each["type"] == "json_invalid" for each in found):
+        return problem(HTTPStatus.BAD_REQUEST, kind="malformed-json", detail="The body is not JSON.", next_step=_SEND)
+    if found[0]["loc"] == ("body",) and "json" not in request.headers.get("content-type", ""):
+        return problem(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            kind="unsupported-media-type",
+            detail="The body was not sent as JSON.",
+            next_step="Send the header Content-Type: application/json.",
+        )
+    errors = [_told(each) for each in found]
+    first = errors[0]
     return problem(
-        HTTPStatus.BAD_REQUEST if malformed else HTTPStatus.UNPROCESSABLE_ENTITY,
-        kind="malformed-json" if malformed else "invalid-request",
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        kind="invalid-request",
         detail=f"{first['pointer']}: {first['detail']}" if first["pointer"] else first["detail"],
-        next_step="Send one JSON object; /docs shows its fields.",
+        next_step=_SEND,
         errors=errors,
     )
 
@@ -107,9 +118,8 @@ async def _validation_error(_: Request, error: Exception) -> Response:
 async def _http_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - narrows the type
     status = HTTPStatus(error.status_code)
-    reply = problem(
-        status, kind=_kebab(status.name.title()), detail=str(error.detail), next_step="/docs lists the routes."
-    )
+    next_step = _SEND if status is HTTPStatus.BAD_REQUEST else "/docs lists the routes."
+    reply = problem(status, kind=_kebab(status.name.title()), detail=str(error.detail), next_step=next_step)
     reply.headers.update(error.headers or {})
     return reply
 
@@ -134,28 +144,27 @@ def _next_step(error: SearchError) -> str:
 
 def _told(error: dict[str, Any]) -> dict[str, str]:
     """Where and what, without the value: it may be long, private, or no valid text."""
-    if error["type"] == "json_invalid":
-        return {"pointer": "", "detail": "The body is not JSON."}
-    location = _without_branches([str(part) for part in error["loc"] if part != "body"])
+    location = _location(error["loc"])
     pointer = json_pointer(*location)
     if error["type"] != "extra_forbidden":
         return {"pointer": pointer, "detail": str(error["msg"])}
-    hint = did_you_mean(location[-1], _FIELDS.get(location[0] if len(location) > 1 else "", _FIELDS[""]))
+    hint = did_you_mean(
+        location[-1][:_LONGEST_NAME], _FIELDS.get(location[0] if len(location) > 1 else "", _FIELDS[""])
+    )
     return {"pointer": pointer, "detail": f"There is no such field. {hint}"}
 
 
-def _deepest(errors: list[dict[str, str]]) -> list[dict[str, str]]:
-    """Of a value that fits no branch of a union, the branch that it came nearest to."""
-    pointers = [error["pointer"] for error in errors]
-    return [error for error in errors if not any(other.startswith(error["pointer"] + "/") for other in pointers)]
+def _location(loc: Sequence[Any]) -> list[str]:
+    """The path of a field: pydantic's, without `body` in front and the names of union branches behind a union."""
+    path = [str(part) for part in loc[1:]]
+    branch = 2 if path[:1] == ["filters"] else 1 if path[:1] in (["expansion"], ["rerank"]) else len(path)
+    return path[:branch] + path[branch + 1 :]
 
 
-def _without_branches(location: list[str]) -> list[str]:
-    """Pydantic adds the name of the union branch it tried (`ExpansionBody`, `str`); a pointer has no such part."""
-    return [part for part in location if not part.endswith("Body") and part not in _BRANCHES and "[" not in part]
-
-
-_BRANCHES = frozenset({"str", "constrained-str", "list", "literal"})
+_TOLD = 20
+"""Of the errors of one request, so many are told."""
+_LONGEST_NAME = 64
+_SEND = "Send one JSON object in UTF-8; /docs shows its fields."
 _FIELDS = {
     "": [field.alias or name for name, field in SearchBody.model_fields.items()],
     "expansion": list(ExpansionBody.model_fields),

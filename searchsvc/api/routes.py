@@ -2,36 +2,55 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+from collections.abc import Coroutine
 from http import HTTPStatus
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import orjson
 from fastapi import APIRouter, Request, Response
 
 from searchsvc.api.convert import to_reply, to_request
 from searchsvc.api.errors import problem
-from searchsvc.api.wire import Problem, SearchBody, SearchReply
+from searchsvc.api.wire import InfoReply, Problem, ReadyReply, SearchBody, SearchReply
 from searchsvc.errors import SearchError
+from searchsvc.model import DEFAULT_INDEX
 from searchsvc.wiring import Runtime
 
-_PROBLEM: dict[str, Any] = {"model": Problem, "content": {"application/problem+json": {}}}
+_CLIENT_GONE = 499
+"""Nobody reads it; nginx's number for it."""
+
+
+def _problem(description: str) -> dict[str, Any]:
+    return {
+        "description": description,
+        "content": {"application/problem+json": {"schema": Problem.model_json_schema()}},
+    }
+
+
 _SEARCH_PROBLEMS: dict[int | str, dict[str, Any]] = {
-    400: _PROBLEM | {"description": "The body is not JSON."},
-    404: _PROBLEM | {"description": "There is no such index."},
-    422: _PROBLEM | {"description": "A field is wrong; `errors` names it."},
-    502: _PROBLEM | {"description": "The search engine refused: configuration."},
-    503: _PROBLEM | {"description": "The search engine is away or busy."},
-    504: _PROBLEM | {"description": "The search engine did not answer within timeout_ms."},
+    400: _problem("The body is not JSON."),
+    404: _problem("There is no such index."),
+    408: _problem("The body did not arrive in time."),
+    413: _problem("The body is too large."),
+    415: _problem("The body was not sent as application/json."),
+    422: _problem("A field is wrong; `errors` names it."),
+    500: _problem("A defect of the service."),
+    502: _problem("The search engine refused, or the service is set up wrongly."),
+    503: _problem("The search engine is away or busy."),
+    504: _problem("The search engine did not answer within timeout_ms."),
 }
 
 router = APIRouter()
+_Value = TypeVar("_Value")
 
 
 @router.post("/v1/search", response_model=SearchReply, responses=_SEARCH_PROBLEMS)
 async def search(body: SearchBody, request: Request) -> Response:
     """Search one index: candidates, expansion, reranking, and an account of every stage."""
-    result = await _runtime(request).service.search(to_request(body))
-    return _json(to_reply(result))
+    result = await _while_there(request, _runtime(request).service.search(to_request(body)))
+    return Response(status_code=_CLIENT_GONE) if result is None else _json(to_reply(result))
 
 
 @router.get("/livez")
@@ -40,31 +59,22 @@ async def livez() -> dict[str, str]:
     return {"status": "alive"}
 
 
-@router.get("/readyz", responses={503: _PROBLEM})
+@router.get("/readyz", response_model=ReadyReply, responses={503: _problem("Searches cannot be answered.")})
 async def readyz(request: Request) -> Response:
-    """Whether searches can be answered: the engine is there and has an index."""
+    """Whether searches can be answered: the engine is there and has an index that can be opened."""
+    runtime = _runtime(request)
     try:
-        names = await _runtime(request).engine.names()
+        names = await runtime.engine.names()
+        if names:
+            await runtime.service.pipeline(DEFAULT_INDEX if DEFAULT_INDEX in names else names[0])
+            return _json({"status": "ready", "indices": list(names)})
+        detail, next_step = "There is no index.", "Load one: searchsvc index load FILE."
     except SearchError as error:
-        return problem(
-            HTTPStatus.SERVICE_UNAVAILABLE,
-            kind="not-ready",
-            detail=error.message,
-            next_step=error.hint or "Look at the search engine.",
-            retryable=True,
-        )
-    if not names:
-        return problem(
-            HTTPStatus.SERVICE_UNAVAILABLE,
-            kind="not-ready",
-            detail="There is no index.",
-            next_step="Load one: searchsvc index load FILE.",
-            retryable=True,
-        )
-    return _json({"status": "ready", "indices": list(names)})
+        detail, next_step = error.message, error.hint or "Look at the search engine."
+    return problem(HTTPStatus.SERVICE_UNAVAILABLE, kind="not-ready", detail=detail, next_step=next_step, retryable=True)
 
 
-@router.get("/info")
+@router.get("/info", response_model=InfoReply)
 async def info(request: Request) -> Response:
     """What runs: version, engine, models, limits; no secrets."""
     return _json(_runtime(request).info())
@@ -74,5 +84,27 @@ def _runtime(request: Request) -> Runtime:
     return cast("Runtime", request.app.state.runtime)
 
 
+async def _while_there(request: Request, work: Coroutine[Any, Any, _Value]) -> _Value | None:
+    """`work`, cancelled with all its calls when the client goes away: then None."""
+    working, leaving = asyncio.create_task(work), asyncio.create_task(_left(request))
+    try:
+        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
+        return await working if working.done() else None
+    finally:
+        leaving.cancel()
+        if not working.done():
+            working.cancel()
+            await asyncio.wait((working,))
+
+
+async def _left(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
 def _json(body: dict[str, Any]) -> Response:
-    return Response(orjson.dumps(body), media_type="application/json")
+    try:
+        content = orjson.dumps(body)
+    except TypeError:  # integers beyond 64 bits and very deep nesting, in indices that others made
+        content = json.dumps(body, ensure_ascii=False).encode()
+    return Response(content, media_type="application/json")

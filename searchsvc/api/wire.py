@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag
 
-FilterWord = Annotated[str, StringConstraints(min_length=1, max_length=8192)]
+FilterWord = Annotated[str, StringConstraints(min_length=1, max_length=8191)]
+"""At most 32,764 bytes, what Elasticsearch takes as one keyword."""
+_Name = Annotated[str, StringConstraints(max_length=64)]
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class RangeBody(_Strict):
@@ -26,11 +28,11 @@ class ExpansionBody(_Strict):
     """How to expand the query."""
 
     mode: Literal["off", "on", "auto"] = "on"
-    method: str | None = Field(None, description="llm or neighbours.")
+    method: _Name | None = Field(None, description="llm or neighbours.")
     form: Literal["mixture", "keywords", "concat", "rrf", "zscore"] | None = None
     weight: float | None = Field(None, ge=0, le=1, description="λ: how much the expansion weighs.")
     terms: int | None = Field(None, ge=1, le=256, description="n: at most so many expansion terms.")
-    prompt: str | None = Field(None, description="Id of a prompt.")
+    prompt: _Name | None = Field(None, description="Id of a prompt.")
 
 
 class RerankBody(_Strict):
@@ -42,20 +44,43 @@ class RerankBody(_Strict):
     instruction: str | None = Field(None, max_length=2000)
 
 
+def _shape(value: Any) -> str:
+    """Which branch of a union a value is meant for, so that errors speak of that branch alone."""
+    if isinstance(value, dict | BaseModel):
+        return "object"
+    return "list" if isinstance(value, list) else "word"
+
+
+_Expansion = Annotated[
+    Annotated[_Name, Tag("word")] | Annotated[ExpansionBody, Tag("object")],
+    Discriminator(lambda value: "object" if _shape(value) == "object" else "word"),
+]
+_Rerank = Annotated[
+    Annotated[Literal["off", "on"], Tag("word")] | Annotated[RerankBody, Tag("object")],
+    Discriminator(lambda value: "object" if _shape(value) == "object" else "word"),
+]
+_Filter = Annotated[
+    Annotated[FilterWord, Tag("word")]
+    | Annotated[list[FilterWord], Field(max_length=1024), Tag("list")]
+    | Annotated[RangeBody, Tag("object")],
+    Discriminator(_shape),
+]
+
+
 class SearchBody(_Strict):
     """One search."""
 
-    query: str = Field(description="At most 8,192 characters.")
+    query: str = Field(description="At most 8,192 characters, one of them not blank.", min_length=1)
     index: str = Field("documents", min_length=1, max_length=255)
     size: int = Field(10, ge=0, le=200)
     from_: int = Field(0, alias="from", ge=0, le=200)
-    filters: dict[str, FilterWord | list[FilterWord] | RangeBody] = Field(
+    filters: dict[str, _Filter] = Field(
         default_factory=dict,
         max_length=32,
         description="{field: value | [any of] | {gte, gt, lte, lt}}, all must hold.",
     )
-    expansion: str | ExpansionBody = Field("auto", description="off, on, auto, a method's name, or an object.")
-    rerank: Literal["off", "on"] | RerankBody = "on"
+    expansion: _Expansion = Field("auto", description="off, on, auto, a method's name, or an object.")
+    rerank: _Rerank = "on"
     explain: bool = False
     timeout_ms: int = Field(2000, ge=1, le=60_000, description="For the whole request.")
     client_id: str | None = Field(None, max_length=256)
@@ -154,13 +179,6 @@ class SearchReply(BaseModel):
     degraded: list[DegradedReply]
 
 
-class ProblemError(BaseModel):
-    """One thing that is wrong with the request."""
-
-    pointer: str = Field(description="JSON pointer of the field (RFC 6901).")
-    detail: str
-
-
 class Problem(BaseModel):
     """An error (RFC 9457)."""
 
@@ -170,4 +188,39 @@ class Problem(BaseModel):
     detail: str
     next_step: str = ""
     retryable: bool = False
-    errors: list[ProblemError] = []
+    errors: list[dict[str, str]] = Field([], description="`pointer`: JSON pointer (RFC 6901) of a field; `detail`.")
+
+
+class ReadyReply(BaseModel):
+    """Searches can be answered."""
+
+    status: Literal["ready"]
+    indices: list[str]
+
+
+class PartReply(BaseModel):
+    """An expander or a reranker."""
+
+    kind: Literal["server", "embedded"]
+    model: str | None
+    url: str | None = None
+
+
+class LimitsReply(BaseModel):
+    """The bounds of a request."""
+
+    query_characters: int
+    depth: int
+
+
+class InfoReply(BaseModel):
+    """What runs."""
+
+    name: str
+    version: str
+    engine: Literal["embedded", "elasticsearch"]
+    expander: PartReply | None
+    reranker: PartReply | None
+    expansion_methods: list[str]
+    analysis: str = Field(description="Fingerprint of the text analysis; an index made with another is refused.")
+    limits: LimitsReply

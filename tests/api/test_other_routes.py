@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import httpx
@@ -60,7 +61,10 @@ async def test_the_description_is_openapi_3_1(client: httpx.AsyncClient) -> None
     assert description["openapi"].startswith("3.1")
     operation = description["paths"]["/v1/search"]["post"]
     assert {"200", "400", "404", "422", "502", "503", "504"} <= set(operation["responses"])
-    assert "application/problem+json" in operation["responses"]["422"]["content"]
+    problem = operation["responses"]["422"]["content"]
+    assert list(problem) == ["application/problem+json"]
+    assert {"type", "title", "status", "detail"} <= set(problem["application/problem+json"]["schema"]["required"])
+    assert "#/$defs" not in json.dumps(description)
 
 
 async def test_unknown_routes_and_methods_are_problems(client: httpx.AsyncClient) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import dataclasses
 import json
+import time
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -10,7 +14,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from searchsvc.api.app import create_app
 from searchsvc.api.wire import Problem, SearchReply
+from searchsvc.model import SearchRequest
+from searchsvc.settings import Settings
+from searchsvc.wiring import open_runtime
 
 SEARCH = "/v1/search"
 
@@ -167,10 +175,29 @@ async def test_expansion_does_what_was_asked(client: httpx.AsyncClient, value, d
         ({"query": "a", "filters": "lang:en"}, "/filters"),
         ({"query": "a", "timeout_ms": 0}, "/timeout_ms"),
         ({"query": "a", "explain": "perhaps"}, "/explain"),
+        ({"query": "a", "size": True}, "/size"),
+        ({"query": "a", "size": "10"}, "/size"),
+        ({"query": "a", "from_": 1}, "/from_"),
+        ({"query": "a", "a[0]": 1}, "/a[0]"),
+        ({"query": "a", "str": 1}, "/str"),
+        ({"query": "a", "xBody": 1}, "/xBody"),
+        ({"query": "a", "a/b~c": 1}, "/a~1b~0c"),
+        ({"query": "a", "filters": {"str": 7}}, "/filters/str"),
+        ({"query": "a", "filters": {"\ud800": "x"}}, None),
+        ({"query": "a", "expansion": {"str": 1}}, "/expansion/str"),
+        ({"query": "a", "expansion": "x" * 65}, "/expansion"),
+        ({"query": "a", "filters": {"tags": ["x"] * 1025}}, "/filters/tags"),
+        ({"query": "a", "filters": {"tags": ["ok", 1]}}, "/filters/tags/1"),
+        ({"query": "a", "filters": {"updated_at": {"gte": "0001-01-01T00:00:00+23:59"}}}, "/filters/updated_at"),
+        ({"query": "a", "filters": {"updated_at": "2026-01-31T12:00:00+01:00:30"}}, "/filters/updated_at"),
     ],
 )
 async def test_bad_input_is_a_problem_that_names_the_field(client: httpx.AsyncClient, body, pointer) -> None:
-    assert_problem(await client.post(SEARCH, json=body), 422, pointer)
+    content = json.dumps(body).encode()  # escapes what cannot be sent as UTF-8
+
+    reply = await client.post(SEARCH, content=content, headers={"Content-Type": "application/json"})
+
+    assert_problem(reply, 422, pointer)
 
 
 async def test_a_page_beyond_the_window_names_depth(client: httpx.AsyncClient) -> None:
@@ -257,3 +284,92 @@ async def test_an_impossible_deadline_is_a_timeout_not_a_hang(client: httpx.Asyn
 
     if reply.status_code != 200:
         assert_problem(reply, 504)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"query": "a", "filters": {"tags": [1] * 16_000}},
+        {"query": "a", **{f"k{number}": 1 for number in range(4000)}},
+    ],
+)
+async def test_thousands_of_mistakes_take_no_time_and_fill_no_reply(client: httpx.AsyncClient, body) -> None:
+    started = time.perf_counter()
+    problem = assert_problem(await client.post(SEARCH, json=body), 422)
+
+    assert time.perf_counter() - started < 1
+    assert len(problem["errors"]) <= 20
+
+
+async def test_a_huge_body_is_refused(client: httpx.AsyncClient) -> None:
+    assert_problem(await client.post(SEARCH, json={"query": "a" * 2_000_000}), 413)
+
+
+async def test_a_body_of_another_type_is_refused(client: httpx.AsyncClient) -> None:
+    assert_problem(await client.post(SEARCH, content=b'{"query": "a"}', headers={"Content-Type": "text/plain"}), 415)
+
+
+async def test_a_slash_too_many_is_not_redirected(client: httpx.AsyncClient) -> None:
+    assert_problem(await client.post(f"{SEARCH}/", json={"query": "a"}), 404)
+
+
+class _Slow:
+    """A service whose search takes long, and which knows whether it was stopped."""
+
+    stopped = False
+
+    async def search(self, _: SearchRequest) -> None:
+        try:
+            await asyncio.sleep(30)
+        except asyncio.CancelledError:
+            self.stopped = True
+            raise
+
+
+async def test_a_search_is_stopped_when_its_client_goes_away(data_dir: Path) -> None:
+    service = _Slow()
+    messages = [
+        {"type": "http.request", "body": b'{"query": "a"}', "more_body": False},
+        {"type": "http.disconnect"},
+    ]
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        await asyncio.sleep(0.05 if len(messages) == 1 else 0)
+        return messages.pop(0)
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": SEARCH,
+        "query_string": b"",
+        "headers": [(b"content-type", b"application/json")],
+    }
+    async with open_runtime(Settings(data_dir=data_dir)) as runtime:
+        app = create_app(dataclasses.replace(runtime, service=service))
+        async with asyncio.timeout(5):
+            await app(scope, receive, send)
+
+    assert service.stopped
+    assert sent[0]["status"] == 499
+
+
+async def test_a_body_that_does_not_arrive_is_given_up(monkeypatch: pytest.MonkeyPatch, data_dir: Path) -> None:
+    monkeypatch.setattr("searchsvc.api.bodies.MAX_SECONDS", 0.05)
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        await asyncio.sleep(30)
+        return {}
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": SEARCH, "query_string": b"", "headers": []}
+    async with open_runtime(Settings(data_dir=data_dir)) as runtime, asyncio.timeout(5):
+        await create_app(runtime)(scope, receive, send)
+
+    assert sent[0]["status"] == 408

@@ -297,3 +297,20 @@ async def test_the_explanation_of_a_fused_score_names_both_lists() -> None:
         (1.0, "bm25 of the original query, rank 3"),
         (1.0, "bm25 of the expansion, rank 2"),
     ]
+
+
+async def test_a_defect_in_an_optional_stage_costs_that_stage_only(caplog: pytest.LogCaptureFixture) -> None:
+    parts = pipeline(
+        FixedRetriever(_by_terms),
+        expander=FixedExpander(error=ZeroDivisionError()),
+        reranker=FixedReranker(error=KeyError("x")),
+    )
+
+    result = await _search(parts)
+
+    assert _ids(result) == ["a", "b", "c"]
+    assert [(trace.stage, trace.reason) for trace in result.degraded] == [
+        (Stage.EXPAND, Reason.DEFECT),
+        (Stage.RERANK, Reason.DEFECT),
+    ]
+    assert "ZeroDivisionError" in caplog.text
