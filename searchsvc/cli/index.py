@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -13,25 +14,19 @@ from rich.filesize import decimal
 from rich.markup import escape
 from rich.table import Table
 
+from searchsvc.cli.checking import CheckedFile, check_file
 from searchsvc.cli.common import EngineName, Json, out, print_json, progress, settings, talk
-from searchsvc.documents import BadLine, Document, read_documents
+from searchsvc.demo.replacing import load_own
+from searchsvc.documents import Document, read_documents
 from searchsvc.errors import InvalidDocuments, SearchError
 from searchsvc.protocols import IndexAdmin, IndexStatus, LoadReport
+from searchsvc.settings import Settings
 from searchsvc.wiring import open_runtime
 
 app = App(name="index", help="Make, fill and publish indices.")
 
-_SHOWN = 20
-"""How many bad lines are told with their problem; of the others the numbers."""
+_CUT = "a load runs or was cut off"
 _Answer = TypeVar("_Answer")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Checked:
-    """What the lines of a file are."""
-
-    documents: int
-    bad: tuple[BadLine, ...]
 
 
 @app.command
@@ -65,12 +60,13 @@ def load(
 ) -> None:
     """Add the documents of a JSONL file to an index, or replace those that are there.
 
-    The first index of a name is published when its load ends. A load that was cut off can be run again.
+    The first index of a name is published when its load ends; the demo corpus that serve loads gives way to it.
+    A load that was cut off can be run again.
 
     Parameters
     ----------
     file
-        One JSON object a line, {id, title?, text, lang?, tags?, url?, updated_at?}; plain or gzip.
+        One JSON object a line, {id, title?, text, lang?, tags?, url?, updated_at?}; plain or gzip; no pipe.
     index
         A name (its newest unpublished index, else the published one, else a new one), or one index.
     skip_bad
@@ -79,8 +75,10 @@ def load(
         embedded, or elasticsearch.
 
     """
-    checked = _check(file)
-    _list_bad(checked.bad)
+    with _interrupts_told():
+        checked = check_file(file)
+    for sentence in checked.bad_told():
+        _say(sentence)
     skipped = len(checked.bad)
     lines = checked.documents + skipped
     counts: dict[str, Any] = {"lines": lines, "loaded": 0, "duplicates": 0, "skipped": skipped}
@@ -94,7 +92,8 @@ def load(
         )
     if not checked.documents:
         raise InvalidDocuments(f"{file} holds no document.")
-    report = _load(file, checked, index, engine)
+    with _interrupts_told():
+        report = _load(file, checked, index, engine)
     counts |= {"loaded": report.loaded, "duplicates": report.duplicates}
     if json:
         print_json({**counts, "index": report.index, "live": report.live, "bad_lines": bad_lines})
@@ -106,7 +105,7 @@ def load(
 
 @app.command
 def status(*, engine: EngineName | None = None, json: Json = False) -> None:
-    """List every index: its name if searches see it, its documents and size, whether its load has ended.
+    """List every index: whether searches see it, its documents and size, whether its load has ended.
 
     Parameters
     ----------
@@ -129,6 +128,8 @@ def status(*, engine: EngineName | None = None, json: Json = False) -> None:
     for each in sorted(found, key=lambda each: each.index):
         table.add_row(each.index, str(each.documents), decimal(each.bytes), _state(each))
     out().print(table)
+    if any(_is_cut(each) for each in found):
+        _say("A load that was cut off can be run again: nothing is lost or doubled.")
 
 
 @app.command
@@ -163,34 +164,27 @@ def _ask(engine: EngineName | None, work: Callable[[IndexAdmin], Awaitable[_Answ
     return asyncio.run(ask())
 
 
-def _check(file: Path) -> _Checked:
-    """Reads the whole file before anything is loaded. Raises InvalidDocuments if it cannot be read."""
-    documents = 0
-    bad: list[BadLine] = []
-    with progress() as bar:
-        for line in bar.track(read_documents(file), total=None, description=f"checking {escape(file.name)}"):
-            if isinstance(line, Document):
-                documents += 1
-            else:
-                bad.append(line)
-    return _Checked(documents=documents, bad=tuple(bad))
+@contextmanager
+def _interrupts_told() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        _say("Interrupted. Nothing is lost or doubled: run the same command again.")
+        raise
 
 
-def _list_bad(bad: Sequence[BadLine]) -> None:
-    for line in bad[:_SHOWN]:
-        _say(f"line {line.number}: {line.problem}")
-    if len(bad) > _SHOWN:
-        numbers = ", ".join(str(line.number) for line in bad[_SHOWN:])
-        _say(f"and {len(bad) - _SHOWN} more, lines {numbers}")
-
-
-def _load(file: Path, checked: _Checked, index: str, engine: EngineName | None) -> LoadReport:
+def _load(file: Path, checked: CheckedFile, index: str, engine: EngineName | None) -> LoadReport:
+    documents = (line for line in read_documents(file) if isinstance(line, Document))
     with progress() as bar:
         task = bar.add_task(f"loading {escape(file.name)}", total=checked.documents)
-        report = _ask(
+        report, replaced = _ask(
             engine,
-            lambda admin: admin.load(index, _documents(file), progress=lambda done: bar.update(task, completed=done)),
+            lambda admin: _load_into(
+                admin, settings(engine=engine), index, documents, lambda done: bar.update(task, completed=done)
+            ),
         )
+    if replaced:
+        _say("replaced the demo corpus")
     if report.loaded + report.duplicates != checked.documents:
         raise SearchError(
             f"{checked.documents} documents were read from {file}, but {report.loaded} loaded and"
@@ -200,8 +194,13 @@ def _load(file: Path, checked: _Checked, index: str, engine: EngineName | None) 
     return report
 
 
-def _documents(file: Path) -> Iterator[Document]:
-    return (line for line in read_documents(file) if isinstance(line, Document))
+async def _load_into(
+    admin: IndexAdmin, effective: Settings, index: str, documents: Iterator[Document], done: Callable[[int], None]
+) -> tuple[LoadReport, bool]:
+    """The report, and whether the documents took the place of the demo corpus, which only `serve` loads, embedded."""
+    if effective.engine == "embedded":
+        return await load_own(admin, index, documents, data_dir=effective.data_dir, progress=done)
+    return await admin.load(index, documents, progress=done), False
 
 
 def _say_what_next(report: LoadReport) -> None:
@@ -213,11 +212,18 @@ def _say_what_next(report: LoadReport) -> None:
 
 
 def _state(found: IndexStatus) -> str:
-    if not found.complete:
-        return "load did not end" if found.documents else "empty"
+    if not found.complete and not _is_cut(found):
+        return "not published, no load has ended"
     if found.alias is None:
-        return "not published"
-    return "live" if found.index.startswith(f"{found.alias}-v") else f"live as {found.alias}"
+        seen = "not published"
+    else:
+        seen = "live" if found.index.startswith(f"{found.alias}-v") else f"live as {found.alias}"
+    return f"{seen}, {_CUT}" if _is_cut(found) else seen
+
+
+def _is_cut(found: IndexStatus) -> bool:
+    """Whether a load into it has begun and not ended; an index that was only made looks like one whose first has."""
+    return not found.complete and (found.documents > 0 or found.alias is not None)
 
 
 def _say(sentence: str) -> None:

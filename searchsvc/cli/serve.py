@@ -12,7 +12,9 @@ from rich.markup import escape
 from searchsvc.api.app import create_app
 from searchsvc.cli.common import EngineName, Json, print_json, progress, settings, talk
 from searchsvc.demo import demo_documents
+from searchsvc.demo.marker import remember
 from searchsvc.errors import ConfigurationError, SearchError
+from searchsvc.index_names import name_of
 from searchsvc.model import DEFAULT_INDEX
 from searchsvc.settings import Settings
 from searchsvc.wiring import Runtime, open_runtime
@@ -90,17 +92,25 @@ async def _prepare(runtime: Runtime) -> None:
 
 
 async def _have_documents(runtime: Runtime) -> None:
-    """The demo corpus as the index that searches read by default, unless there is one or one is being made."""
+    """The demo corpus as the index that searches read by default, unless there is one or one is being made.
+
+    It is noted before it is loaded: the first documents of one's own take its place even if the load is cut off.
+    """
     console, admin = talk(), runtime.engine.admin
-    if any(status.index.startswith(f"{DEFAULT_INDEX}-v1-") for status in await admin.status()):
+    if any(name_of(status.index) == DEFAULT_INDEX for status in await admin.status()):
         if DEFAULT_INDEX not in await runtime.engine.names():
             console.print(f"The index {DEFAULT_INDEX} is not published: searchsvc index load FILE, or index swap.")
         return
     console.print(f"No index named {DEFAULT_INDEX}: loading the demo corpus as that.")
+    console.print("Your first searchsvc index load FILE takes its place.")
     documents = list(demo_documents())
+    physical = await admin.create(DEFAULT_INDEX)
+    remember(runtime.settings.data_dir, physical)
     with progress() as bar:
         task = bar.add_task("demo corpus", total=len(documents))
-        await admin.load(DEFAULT_INDEX, documents, progress=lambda done: bar.update(task, completed=done))
+        loaded = await admin.load(physical, documents, progress=lambda done: bar.update(task, completed=done))
+    if loaded.live:  # another that began at the same moment may have noted its own
+        remember(runtime.settings.data_dir, physical)
 
 
 def _settle_garbage_collection() -> None:

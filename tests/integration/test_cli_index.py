@@ -1,14 +1,18 @@
 from __future__ import annotations
 
 import json
-from contextlib import asynccontextmanager
+import os
+import signal
+import subprocess
+import sys
+from contextlib import asynccontextmanager, contextmanager
 from types import SimpleNamespace
 
 import pytest
 
 from searchsvc.cli import index as index_commands
 from searchsvc.cli import main
-from searchsvc.protocols import LoadReport
+from searchsvc.protocols import IndexStatus, LoadReport
 from tests.support.collections import CORPUS, write_jsonl
 
 
@@ -143,7 +147,7 @@ def test_people_are_told_what_is_live_and_what_to_do_next(capsys, tmp_path):
     main(["index", "status"])
     shown = capsys.readouterr().out
     assert shown.count("live") == 1
-    assert "empty" in shown
+    assert "not published, no load has ended" in shown
     main(["index", "load", str(file)])
     assert "No search sees it yet. Next: searchsvc index swap documents --to documents-v1-" in capsys.readouterr().err
     main(["index", "swap"])
@@ -162,6 +166,73 @@ def test_in_a_pipe_the_name_of_an_index_is_whole_on_one_line_without_control_cod
     assert "\x1b" not in told
 
 
+@pytest.mark.parametrize(
+    ("alias", "documents", "complete", "state"),
+    [
+        ("wiki", 3, True, "live"),
+        ("wiki", 3, False, "live, a load runs or was cut off"),
+        ("wiki", 0, False, "live, a load runs or was cut off"),
+        (None, 3, True, "not published"),
+        (None, 3, False, "not published, a load runs or was cut off"),
+        (None, 0, False, "not published, no load has ended"),
+        ("other", 3, False, "live as other, a load runs or was cut off"),
+    ],
+)
+def test_the_state_says_whether_searches_see_an_index_and_whether_its_load_ended(
+    capsys, monkeypatch, alias, documents, complete, state
+):
+    found = IndexStatus(index="wiki-v1-20260102030405", alias=alias, documents=documents, bytes=1, complete=complete)
+    monkeypatch.setattr(index_commands, "open_runtime", runtime_with(OneIndex(found)))
+
+    main(["index", "status"])
+
+    told = capsys.readouterr()
+    assert told.out.splitlines()[1].split("  ")[-1].strip() == state
+    assert ("can be run again" in told.err) == ("cut off" in state)
+
+
+def test_a_live_index_is_shown_as_live_while_a_load_into_it_runs_and_after_that_was_killed(capsys, tmp_path):
+    main(["index", "load", str(write_jsonl(tmp_path / "corpus.jsonl", CORPUS))])
+    capsys.readouterr()
+
+    with loading_forever(tmp_path) as child:
+        main(["index", "status"])
+        while_running = capsys.readouterr().out
+        child.kill()
+    main(["index", "status"])
+
+    assert "live, a load runs or was cut off" in while_running
+    assert "live, a load runs or was cut off" in capsys.readouterr().out
+
+
+def test_an_interrupted_load_says_that_it_can_be_run_again(tmp_path):
+    with loading_forever(tmp_path) as child:
+        child.send_signal(signal.SIGINT)
+        _, told = child.communicate(timeout=30)
+
+    assert child.returncode == 130
+    assert told.strip() == "Interrupted. Nothing is lost or doubled: run the same command again."
+
+
+def test_a_pipe_is_refused_before_it_is_read(capsys, tmp_path):
+    reader, writer = os.pipe()
+    os.write(writer, b'{"id": "a", "text": "b"}\n')
+    os.close(writer)
+
+    assert exit_status("index", "load", f"/dev/fd/{reader}") == 2
+
+    told = " ".join(capsys.readouterr().err.split())
+    assert f"/dev/fd/{reader} is a pipe or a device" in told
+    assert "Save them to a file first" in told
+    assert os.read(reader, 8) == b'{"id": "'
+    os.close(reader)
+
+
+def test_a_folder_is_refused(capsys, tmp_path):
+    assert exit_status("index", "load", str(tmp_path)) == 2
+    assert "is a folder" in capsys.readouterr().err
+
+
 def test_swapping_in_what_there_is_not_is_the_callers_to_mend(capsys):
     assert exit_status("index", "swap", "wiki") == 2
     assert "wiki" in capsys.readouterr().err
@@ -169,6 +240,55 @@ def test_swapping_in_what_there_is_not_is_the_callers_to_mend(capsys):
 
 def test_an_unknown_engine_is_refused(capsys):
     assert exit_status("index", "status", "--engine", "lucene") == 2
+
+
+class OneIndex:
+    """An engine that holds one index."""
+
+    def __init__(self, found):
+        self.found = found
+
+    async def status(self):
+        return (self.found,)
+
+
+def runtime_with(admin):
+    @asynccontextmanager
+    async def opened(settings):
+        yield SimpleNamespace(engine=SimpleNamespace(admin=admin))
+
+    return opened
+
+
+LOADING_FOREVER = """
+import sys, time
+from searchsvc.cli import index, main
+
+read = index.read_documents
+
+def slowly(file):
+    yield from read(file)
+    print("here", flush=True)
+    while True:  # documents go on for ever
+        time.sleep(0.01)
+        yield from read(file)
+
+index.read_documents = slowly
+main(["index", "load", sys.argv[1]])
+"""
+
+
+@contextmanager
+def loading_forever(tmp_path):
+    """A process in the middle of a load."""
+    file = write_jsonl(tmp_path / "corpus.jsonl", CORPUS)
+    command = [sys.executable, "-W", "ignore", "-c", LOADING_FOREVER, str(file)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        try:
+            assert child.stdout.readline() == "here\n"
+            yield child
+        finally:
+            child.kill()
 
 
 class ForgetfulAdmin:
@@ -181,11 +301,7 @@ class ForgetfulAdmin:
 
 
 def test_counts_that_do_not_add_up_are_an_error(capsys, monkeypatch, tmp_path):
-    @asynccontextmanager
-    async def forgetful(settings):
-        yield SimpleNamespace(engine=SimpleNamespace(admin=ForgetfulAdmin()))
-
-    monkeypatch.setattr(index_commands, "open_runtime", forgetful)
+    monkeypatch.setattr(index_commands, "open_runtime", runtime_with(ForgetfulAdmin()))
     file = write_jsonl(tmp_path / "corpus.jsonl", CORPUS)
 
     assert exit_status("index", "load", str(file)) == 1
