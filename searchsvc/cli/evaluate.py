@@ -15,11 +15,11 @@ from rich.markup import escape
 from searchsvc.cli.common import EngineName, Json, MadeBy, out, print_json, progress, settings, talk
 from searchsvc.errors import ConfigurationError
 from searchsvc.evaluation.candidates import Lists, read_candidates, recorded_retrievers, shuffled
-from searchsvc.evaluation.collection import Collection, read_collection
+from searchsvc.evaluation.collection import Collection, Corpus, read_collection
 from searchsvc.evaluation.measures import DEFAULT_MEASURES, depth_of, parse_measures
 from searchsvc.evaluation.report import VariantReport, report
 from searchsvc.evaluation.runner import Search, VariantRun, run_variant
-from searchsvc.evaluation.tables import measure_table, missed_lines, time_table
+from searchsvc.evaluation.tables import left_out_lines, measure_table, missed_lines, time_table
 from searchsvc.evaluation.trec import check_ids, write_run
 from searchsvc.evaluation.variants import Variant, check_methods, parse_variants
 from searchsvc.model import Mode, SearchRequest
@@ -33,6 +33,7 @@ class _Plan:
     """What was asked for, read and checked before anything runs."""
 
     collection: Collection
+    corpus: Corpus
     variants: Sequence[Variant]
     measures: Sequence[str]
     lists: Lists | None
@@ -78,21 +79,25 @@ def evaluate(
     measures
         Names of ir-measures, comma-separated, such as nDCG@10,R(rel=2)@100.
     candidates
-        FILE or FILE:RUN: recorded candidate lists in place of the retriever.
+        FILE or FILE:RUN: recorded candidate lists in place of the retriever, plain or gzip. FILE holds TREC runs, lines
+        "query-id Q0 doc-id rank score RUN" as --runs writes them, read in the order of their scores; or JSONL, one
+        {"query_id": ..., "run": RUN, "docs": [ids, best first]} a line. RUN may be left out if there is one only.
     shuffle
         Shuffle the recorded lists by this seed.
     runs
         Folder for one TREC run, NAME.trec, of each variant.
 
     """
+    collection = read_collection(directory)
     plan = _Plan(
-        collection=read_collection(directory),
+        collection=collection,
         variants=parse_variants(variant or ()),
         measures=parse_measures(measures),
         lists=_lists(candidates, shuffle),
+        corpus=_checked(collection),
     )
     if runs is not None:
-        _check_runs(plan.collection, runs)
+        _check_runs(collection, runs)
     outcome = asyncio.run(_run(plan, settings(engine=engine)))
     written = [] if runs is None else _written(outcome.runs, runs)
     reports = report(outcome.runs, measures=plan.measures, qrels=plan.collection.qrels)
@@ -116,7 +121,7 @@ def _lists(candidates: str | None, shuffle: int | None) -> Lists | None:
 
 async def _run(plan: _Plan, effective: Settings) -> _Outcome:
     async with open_runtime(effective) as runtime:
-        index = await _loaded(runtime, plan.collection)
+        index = await _loaded(runtime, plan)
         check_methods(plan.variants, list((await runtime.service.pipeline(index)).expanders))
         made_by = MadeBy(runtime.info())
         search = made_by.heard(_search(runtime, plan))
@@ -148,14 +153,19 @@ async def _warm_up(runtime: Runtime, plan: _Plan, index: str) -> None:
             await runtime.service.search(request)
 
 
-async def _loaded(runtime: Runtime, collection: Collection) -> str:
+def _checked(collection: Collection) -> Corpus:
+    with progress() as bar:
+        return collection.check(bar.track(collection.documents(), total=None, description="checking the corpus"))
+
+
+async def _loaded(runtime: Runtime, plan: _Plan) -> str:
     """The published index of the corpus as it is analysed now; made if it is not there or not complete."""
+    collection = plan.collection
     name, admin = collection.index_name(runtime.analyzer.fingerprint), runtime.engine.admin
     if any(status.alias == name and status.complete for status in await admin.status()):
         return name
     with progress() as bar:
-        total = sum(1 for _ in bar.track(collection.documents(), total=None, description="checking the corpus"))
-        task = bar.add_task("loading the corpus", total=total)
+        task = bar.add_task("loading the corpus", total=plan.corpus.documents)
         loaded = await admin.load(
             name, collection.documents(), progress=lambda count: bar.update(task, completed=count)
         )
@@ -201,6 +211,9 @@ def _as_json(plan: _Plan, outcome: _Outcome, reports: Sequence[VariantReport]) -
         "queries": len(collection.queries),
         "queries_without_judgement": collection.unjudged,
         "judged_queries_missing": collection.orphaned,
+        "judgements_repeated": collection.repeated,
+        "judgements_without_document": plan.corpus.lacking,
+        "relevant_without_document": plan.corpus.lacking_relevant,
         "queries_without_candidates": _without_candidates(plan),
         "engine": outcome.info["engine"],
         **outcome.made_by.as_json(),
@@ -215,13 +228,8 @@ def _print(plan: _Plan, outcome: _Outcome, reports: Sequence[VariantReport]) -> 
     console, collection = out(), plan.collection
     parts = f"engine {outcome.info['engine']}, {outcome.made_by.words()}"
     console.print(escape(f"{collection.folder}: {len(collection.queries)} judged queries; {parts}"))
-    for count, what in (
-        (collection.unjudged, "queries have no judgement and are left out"),
-        (collection.orphaned, "judged queries are not in the collection and are left out"),
-        (_without_candidates(plan), "queries have no candidate list and count 0"),
-    ):
-        if count:
-            console.print(f"[yellow]{count} {what}[/]")
+    for line in left_out_lines(collection, plan.corpus, _without_candidates(plan)):
+        console.print(line)
     console.print()
     console.print(measure_table(reports))
     console.print()

@@ -10,7 +10,8 @@ from typing import Any
 
 from searchsvc.documents import Document, clean
 from searchsvc.errors import ConfigurationError
-from searchsvc.evaluation.lines import json_lines, required_id
+from searchsvc.evaluation.lines import json_lines, required_id, text_lines
+from searchsvc.evaluation.trec import read_runs
 from searchsvc.model import Candidate, Deadline, Filters, Ranking, ScoreKind, WeightedQuery
 from searchsvc.result import Retrieval, Total
 from searchsvc.suggest import did_you_mean
@@ -42,9 +43,15 @@ class CandidatesRetriever:
 def read_candidates(source: str) -> Lists:
     """The lists of `FILE` or `FILE:RUN`; RUN may be left out where the file holds one run only.
 
+    FILE holds TREC runs, or JSON lines `{query_id, run?, docs: [ids, best first]}`; its first line tells which.
     Raises ConfigurationError.
     """
     path, wanted = _split(source)
+    _, first = next(text_lines(path), (0, "{"))
+    return _chosen(_json_runs(path) if first.lstrip().startswith("{") else read_runs(path), wanted, path)
+
+
+def _json_runs(path: Path) -> dict[str, dict[str, tuple[str, ...]]]:
     runs: dict[str, dict[str, tuple[str, ...]]] = {}
     for number, value in json_lines(path):
         query_id = required_id(value, "query_id", path=path, number=number)
@@ -55,7 +62,7 @@ def read_candidates(source: str) -> Lists:
         if query_id in lists:
             raise ConfigurationError(f"{path} line {number}: the query {query_id!r} came before in the same run.")
         lists[query_id] = tuple(dict.fromkeys(clean(str(doc_id)) for doc_id in doc_ids))
-    return _chosen(runs, wanted, path)
+    return runs
 
 
 def shuffled(lists: Lists, seed: int) -> Lists:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,17 @@ Qrels = Mapping[str, Mapping[str, int]]
 """Grade by query id and doc_id; a grade above 0 is relevant (TREC)."""
 
 _BLOCK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Corpus:
+    """What the documents of a collection are."""
+
+    documents: int
+    lacking: int
+    """Judgements of a document that is not among them: no ranking can find it."""
+    lacking_relevant: int
+    """Those of them with a grade above 0, for which every ranking loses."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +45,8 @@ class Collection:
     """Queries of the file that no judgement names: left out."""
     orphaned: int
     """Queries that judgements name and the file does not hold: left out."""
+    repeated: int
+    """Judgements of a query and document that were judged on an earlier line: the last grade counts."""
 
     def documents(self) -> Iterator[Document]:
         """The corpus, one document at a time. Raises ConfigurationError naming the line."""
@@ -44,6 +57,16 @@ class Collection:
                 yield document
         except InvalidDocuments as error:
             raise ConfigurationError(error.message) from error
+
+    def check(self, documents: Iterable[Document]) -> Corpus:
+        """`documents`, all of the corpus, against the judgements."""
+        absent = {doc_id for grades in self.qrels.values() for doc_id in grades}
+        count = 0
+        for document in documents:
+            count += 1
+            absent.discard(document.doc_id)
+        lacking = [grade for grades in self.qrels.values() for doc_id, grade in grades.items() if doc_id in absent]
+        return Corpus(documents=count, lacking=len(lacking), lacking_relevant=sum(grade > 0 for grade in lacking))
 
     def index_name(self, analysis: str) -> str:
         """The published name of this corpus as analysed by `analysis` (the analyser's fingerprint)."""
@@ -58,7 +81,7 @@ def read_collection(folder: Path) -> Collection:
         )
     corpus, queries_file, qrels_file = (_file(folder, name) for name in ("corpus.jsonl", "queries.jsonl", "qrels.tsv"))
     queries = _queries(queries_file)
-    qrels = _qrels(qrels_file)
+    qrels, repeated = _qrels(qrels_file)
     judged = {query_id: text for query_id, text in queries.items() if query_id in qrels}
     if not judged:
         raise ConfigurationError(f"{qrels_file} judges none of the {len(queries)} queries of {queries_file}.")
@@ -70,6 +93,7 @@ def read_collection(folder: Path) -> Collection:
         qrels={query_id: qrels[query_id] for query_id in judged},
         unjudged=len(queries) - len(judged),
         orphaned=len(qrels) - len(judged),
+        repeated=repeated,
     )
 
 
@@ -90,9 +114,10 @@ def _queries(path: Path) -> dict[str, str]:
     return queries
 
 
-def _qrels(path: Path) -> dict[str, dict[str, int]]:
-    """Of a pair judged twice the last grade counts, as in every reader of TREC's format."""
+def _qrels(path: Path) -> tuple[dict[str, dict[str, int]], int]:
+    """The grades, and how many replaced one of an earlier line, as in every reader of TREC's format."""
     qrels: dict[str, dict[str, int]] = {}
+    judgements = 0
     for number, text in text_lines(path):
         columns = text.split("\t")
         if number == 1 and columns[-1].strip() in {"grade", "score", "rating", "relevance", "rel"}:
@@ -103,11 +128,12 @@ def _qrels(path: Path) -> dict[str, dict[str, int]]:
                 hint="A line is query id, doc_id and grade, separated by tabs.",
             )
         query_id, doc_id, grade = (column.strip() for column in columns)
+        judgements += 1
         try:
             qrels.setdefault(query_id, {})[clean(doc_id)] = int(grade)
         except ValueError:
             raise ConfigurationError(f"{path} line {number}: the grade {grade!r} is not an integer.") from None
-    return qrels
+    return qrels, judgements - sum(len(grades) for grades in qrels.values())
 
 
 def _digest(path: Path) -> str:

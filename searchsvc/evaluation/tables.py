@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from rich.markup import escape
 from rich.table import Table
 
+from searchsvc.evaluation.collection import Collection, Corpus
 from searchsvc.evaluation.comparison import HARM, Difference
 from searchsvc.evaluation.report import VariantReport
 
@@ -49,6 +50,22 @@ def missed_lines(reports: Sequence[VariantReport]) -> list[str]:
         for report in reports
         for missed in report.missed
     ]
+
+
+def left_out_lines(collection: Collection, corpus: Corpus, without_candidates: int) -> list[str]:
+    """A line of markup for each kind of query or judgement that does not count as it stands in the files."""
+    counted = (
+        (collection.unjudged, "queries have no judgement and are left out"),
+        (collection.orphaned, "judged queries are not in the collection and are left out"),
+        (collection.repeated, "judgements repeat a query and document judged before: the last grade counts"),
+        (
+            corpus.lacking,
+            f"judgements, {corpus.lacking_relevant} of them relevant, name documents that are not in the corpus:"
+            " no ranking finds them",
+        ),
+        (without_candidates, "queries have no candidate list and count 0"),
+    )
+    return [f"[yellow]{count} {what}[/]" for count, what in counted if count]
 
 
 def _table() -> Table:

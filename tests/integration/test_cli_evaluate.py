@@ -7,7 +7,7 @@ import pytest
 
 from searchsvc.cli import main
 from searchsvc.evaluation.variants import KEYS
-from tests.support.collections import CORPUS, QUERIES, write_collection, write_jsonl
+from tests.support.collections import CORPUS, QRELS, QUERIES, write_collection, write_jsonl
 from tests.support.model_servers import FakeReranker, serving
 
 PLAIN = "plain:expansion=off,rerank=off"
@@ -185,6 +185,48 @@ def test_what_is_left_out_is_told(capsys, tmp_path):
     main(["evaluate", str(folder), "--variant", PLAIN])
 
     assert "1 queries have no judgement and are left out" in capsys.readouterr().out
+
+
+def test_judgements_that_do_not_count_as_they_stand_are_told(capsys, tmp_path):
+    qrels = [*QRELS, ("q1", "gone", 1), ("q2", "gone", 0), ("q3", "disk", 2), ("q9", "gone", 1)]
+    folder = write_collection(tmp_path / "c", qrels=qrels)
+
+    told = evaluate(capsys, folder, "--variant", PLAIN)
+    main(["evaluate", str(folder), "--variant", PLAIN])
+
+    assert told["judgements_repeated"] == 1
+    assert told["judgements_without_document"] == 2
+    assert told["relevant_without_document"] == 1
+    shown = capsys.readouterr().out
+    assert "1 judgements repeat a query and document judged before: the last grade counts" in shown
+    assert "2 judgements, 1 of them relevant, name documents that are not in the corpus" in shown
+
+
+def test_where_all_judgements_count_nothing_is_told(capsys, collection):
+    told = evaluate(capsys, collection, "--variant", PLAIN)
+    main(["evaluate", str(collection), "--variant", PLAIN])
+
+    assert (told["judgements_repeated"], told["judgements_without_document"]) == (0, 0)
+    shown = capsys.readouterr().out
+    assert "judgements repeat" not in shown
+    assert "not in the corpus" not in shown
+
+
+def test_a_written_run_is_read_as_candidates(capsys, collection, tmp_path):
+    first = evaluate(capsys, collection, "--variant", PLAIN, "--runs", tmp_path / "runs")
+
+    again = evaluate(capsys, collection, "--variant", PLAIN, "--candidates", tmp_path / "runs" / "plain.trec")
+
+    assert again["variants"][0]["measures"] == first["variants"][0]["measures"]
+    assert again["queries_without_candidates"] == 0
+
+
+def test_the_help_names_both_formats_of_candidates(capsys):
+    main(["evaluate", "--help"])
+
+    shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert '"query-id Q0 doc-id rank score RUN"' in shown
+    assert '{"query_id": ..., "run": RUN, "docs": [ids, best first]}' in shown
 
 
 def test_what_is_wrong_is_told_before_anything_is_loaded(capsys, collection):

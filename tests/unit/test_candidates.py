@@ -71,6 +71,15 @@ def test_what_is_wrong_with_a_list_is_told_with_its_line(tmp_path, lines, proble
         read_candidates(str(file))
 
 
+def test_a_file_of_trec_runs_is_known_by_its_first_line(tmp_path):
+    file = tmp_path / "runs.jsonl"
+    file.write_text("\n  \n1 Q0 a 1 9.5 bm25\n1 Q0 b 2 9 bm25\n2 Q0 c 1 1 other\n")
+
+    assert read_candidates(f"{file}:bm25") == {"1": ("a", "b")}
+    with pytest.raises(ConfigurationError, match="holds 2 runs: say which one"):
+        read_candidates(str(file))
+
+
 async def test_a_retriever_gives_the_recorded_order_with_falling_scores():
     retrievers = recorded_retrievers({"q1": ("c", "a", "b")}, DOCUMENTS, query_ids=["q1", "q2"])
 

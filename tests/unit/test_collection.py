@@ -43,6 +43,17 @@ def test_of_a_pair_judged_twice_the_last_grade_counts_and_negative_grades_stay(t
     collection = read_collection(write_collection(tmp_path, qrels=[("q1", "dns", 2), ("q1", "dns", -1)]))
 
     assert collection.qrels == {"q1": {"dns": -1}}
+    assert collection.repeated == 1
+
+
+def test_judgements_of_documents_that_the_corpus_lacks_are_counted(tmp_path):
+    qrels = [*QRELS, ("q1", "gone", 2), ("q2", "gone", 1), ("q3", "lost", 0)]
+    collection = read_collection(write_collection(tmp_path, qrels=qrels))
+
+    corpus = collection.check(collection.documents())
+
+    assert (corpus.documents, corpus.lacking, corpus.lacking_relevant) == (4, 3, 2)
+    assert collection.repeated == 0
 
 
 def test_judgements_need_no_header(tmp_path):
