@@ -7,13 +7,14 @@ The best of three rounds counts.
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from time import process_time
 
 from searchsvc.documents import Document, read_documents
+from searchsvc.errors import SearchError
 from searchsvc.text import Analyzer, snippet
 
 SNIPPET_TEXT = 500
@@ -23,7 +24,15 @@ ROUNDS = 3
 
 
 def main() -> None:
-    texts = load(Path(sys.argv[1]))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("path", type=Path, help="a folder with corpus.jsonl or corpus.jsonl.gz, or a text file")
+    path = parser.parse_args().path
+    try:
+        texts = load(path)
+    except (SearchError, OSError, UnicodeDecodeError) as error:
+        parser.error(f"{path} cannot be read: {error}")
+    if not texts:
+        parser.error(f"{path} holds no text: neither a text file with lines nor a folder with corpus.jsonl[.gz].")
     megabytes = sum(len(text.encode()) for text in texts) / 1e6
     print(f"{len(texts)} texts, {megabytes:.2f} MB")
     for segmenter in ("jieba", "rjieba"):
@@ -41,8 +50,8 @@ def main() -> None:
 def load(path: Path) -> list[str]:
     if path.is_file():
         return [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    corpus = next(path.glob("corpus.jsonl*"))
-    documents = (item for item in read_documents(corpus) if isinstance(item, Document))
+    found = [each for each in (path / "corpus.jsonl", path / "corpus.jsonl.gz") if each.is_file()]
+    documents = (item for corpus in found[:1] for item in read_documents(corpus) if isinstance(item, Document))
     return [f"{document.title}\n{document.text}" for document in documents]
 
 

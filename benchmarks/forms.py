@@ -22,8 +22,9 @@ from rich.progress import track
 from rich.table import Table
 
 from searchsvc import forms, fusion
+from searchsvc.errors import ConfigurationError, SearchError
 from searchsvc.evaluation.collection import Collection, read_collection
-from searchsvc.evaluation.lines import json_lines
+from searchsvc.evaluation.lines import json_lines, required_id, required_text
 from searchsvc.evaluation.measures import values
 from searchsvc.model import Deadline, Form, Ranking, WeightedQuery
 from searchsvc.protocols import OpenIndex
@@ -92,13 +93,32 @@ def doc_ids(ranking: Ranking) -> list[str]:
     return [candidate.doc_id for candidate in ranking]
 
 
-async def measure(runtime: Runtime, collection: Collection, most: int) -> tuple[dict, Mapping]:
-    index = await load(runtime, collection)
-    path = next(collection.folder.glob("expansions.jsonl*"))
+def recorded(collection: Collection) -> dict[str, dict[str, str]]:
+    """Text by query id of every run that has one for each query. Raises ConfigurationError if there is none."""
+    paths = [collection.folder / name for name in ("expansions.jsonl", "expansions.jsonl.gz")]
+    found = [path for path in paths if path.is_file()]
+    if not found:
+        raise ConfigurationError(
+            f"{collection.folder} has no expansions.jsonl and no expansions.jsonl.gz.",
+            hint="It holds recorded expansions, {id, text, method, model} a line.",
+        )
     runs: dict[str, dict[str, str]] = defaultdict(dict)
-    for _, line in json_lines(path):
-        runs[f"{line['method']}/{line['model']}"][line["id"]] = line["text"]
+    for number, line in json_lines(found[0]):
+        query_id = required_id(line, "id", path=found[0], number=number)
+        method, model = (required_text(line, key, path=found[0], number=number) for key in ("method", "model"))
+        if not isinstance(line.get("text"), str):  # an empty one is a model that said nothing
+            raise ConfigurationError(f"{found[0]} line {number}: 'text' is missing or not a string.")
+        runs[f"{method}/{model}"][query_id] = line["text"]
     whole = {name: texts for name, texts in runs.items() if texts.keys() >= collection.queries.keys()}
+    if not whole:
+        raise ConfigurationError(f"No run of {found[0]} has a text for each of the {len(collection.queries)} queries.")
+    return whole
+
+
+async def measure(
+    runtime: Runtime, collection: Collection, whole: Mapping[str, Mapping[str, str]], most: int
+) -> tuple[dict, Mapping]:
+    index = await load(runtime, collection)
     names = sorted(whole)[:: max(1, len(whole) // most)][:most]
     queries = {each: forms.plain_query(text, runtime.analyzer.terms(text)) for each, text in collection.queries.items()}
     bases = {each: await retrieve(index, query) for each, query in queries.items()}
@@ -133,17 +153,27 @@ def show(collection: Collection, found: dict, base: Mapping) -> None:
     Console(width=100).print(table)
 
 
-async def main() -> None:
+async def run(arguments: argparse.Namespace) -> None:
+    collection = read_collection(arguments.collection)
+    whole = recorded(collection)
+    async with open_runtime(load_settings(overrides={"engine": arguments.engine}).settings) as runtime:
+        found, base = await measure(runtime, collection, whole, arguments.runs)
+    show(collection, found, base)
+
+
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("collection", type=Path)
     parser.add_argument("--engine", choices=("embedded", "elasticsearch"))
     parser.add_argument("--runs", type=int, default=1000, help="at most so many recorded runs, evenly spread")
     arguments = parser.parse_args()
-    collection = read_collection(arguments.collection)
-    async with open_runtime(load_settings(overrides={"engine": arguments.engine}).settings) as runtime:
-        found, base = await measure(runtime, collection, arguments.runs)
-    show(collection, found, base)
+    if arguments.runs < 1:
+        parser.error("--runs is 1 or more.")
+    try:
+        asyncio.run(run(arguments))
+    except SearchError as error:
+        parser.error(str(error))
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    main()
