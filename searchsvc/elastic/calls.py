@@ -21,6 +21,9 @@ from searchsvc.model import Deadline
 FIRST_SHARE = 0.5
 """How much of the time that is left the first attempt may take: a node that hangs takes all that it is given."""
 
+TWICE_S = 0.1
+"""With less time than this there is one attempt: half of it would be too short for any answer."""
+
 SERVER_SHARE = 0.8
 """How much of an attempt the server may search before it answers with what it has."""
 
@@ -74,7 +77,7 @@ class Searches:
         parameters = {"include_named_queries_score": "true"} if named else {}
         pin = preference and time.monotonic() >= self._pinned_from
         pinned = {**parameters, "preference": preference} if pin else parameters
-        first_deadline = deadline.share(FIRST_SHARE)
+        first_deadline = deadline.share(FIRST_SHARE) if deadline.left_s() >= TWICE_S else deadline
         telling = first_deadline.left_s() >= TELLING_S
         try:
             first = await self._attempt(index, content, pinned, first_deadline, 1)

@@ -67,7 +67,8 @@ class ElasticEngine:
     async def names(self) -> tuple[str, ...]:
         """The published names. Raises StageError."""
         with translated("listing the published indices"):
-            reply = await self._client.options(max_retries=1).indices.get_alias(index=ALL_INDICES)
+            client = self._client.options(max_retries=1, request_timeout=_FIRST_LOOK_TIMEOUT_S)
+            reply = await client.indices.get_alias(index=ALL_INDICES)
         return hits.published_names(reply.body)
 
     async def open(self, name: str) -> OpenIndex:

@@ -185,7 +185,9 @@ def _candidate(hit: dict[str, Any]) -> Candidate:
     if extra:
         source.update(extra)
     named = hit.get("matched_queries")
-    return Candidate(doc_id=hit["_id"], score=hit["_score"], source=source, contributions=named or {})
+    return Candidate(
+        doc_id=hit["_id"], score=hit["_score"], source=source, contributions=named if isinstance(named, dict) else {}
+    )
 
 
 def _failed(item: Mapping[str, Any]) -> FailedItem:

@@ -56,8 +56,14 @@ class EmbeddedEngine:
 
     async def open(self, name: str) -> OpenIndex:
         """Raises UnknownIndex, BackendRejected for a damaged index or one of another text analysis."""
-        while (current := self._current(name)) is None:  # it may have changed again while it was opened
-            await self._openings.result(name, partial(self._renew, name))
+        try:
+            while (current := self._current(name)) is None:  # it may have changed again while it was opened
+                await self._openings.result(name, partial(self._renew, name))
+        except UnknownIndex as error:
+            promised = self._folder.aliases().get(name)
+            if promised is None:
+                raise
+            raise damaged(promised, "its folder is gone") from error
         return current
 
     async def close(self) -> None:

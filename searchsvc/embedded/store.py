@@ -19,7 +19,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -119,7 +119,8 @@ class DataFolder:
         try:
             found = read_json(self.folder(physical) / "meta.json")
             if found is not None:
-                return Meta(**found)
+                known = {field.name for field in fields(Meta)}
+                return Meta(**{key: value for key, value in found.items() if key in known})
         except (ValueError, TypeError) as error:
             raise damaged(physical, f"meta.json: {error}") from error
         raise UnknownIndex(f"there is no index {physical!r}.")
@@ -173,7 +174,10 @@ def read_json(path: Path) -> dict[str, Any] | None:
             content = path.read_bytes()
         except FileNotFoundError:
             return None
-    found = json.loads(content)
+    try:
+        found = json.loads(content)
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
     if not isinstance(found, dict):
         raise TypeError("not a JSON object")
     return found

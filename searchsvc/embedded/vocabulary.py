@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from searchsvc.embedded.encoder import DIMENSIONS
 from searchsvc.embedded.errors import damaged
 from searchsvc.embedded.fields import OpenTantivy, document_counts, word_surfaces
 from searchsvc.embedded.store import read_json, replace_json
@@ -52,11 +53,12 @@ class Vocabulary:
             neighbours = tuple(
                 tuple(zip(places, similarities, strict=True)) for places, similarities in found["neighbours"]
             )
-            return cls(
-                terms=tuple(found["terms"]),
-                surfaces=tuple(found["surfaces"]),
-                neighbours=neighbours,
-            )
+            terms, surfaces = tuple(found["terms"]), tuple(found["surfaces"])
+            if not len(terms) == len(surfaces) == len(neighbours):
+                raise damaged(index, "vocabulary.json: its lists differ in length")
+            if any(not 0 <= place < len(terms) for near in neighbours for place, _ in near):
+                raise damaged(index, "vocabulary.json: a neighbour is out of range")
+            return cls(terms=terms, surfaces=surfaces, neighbours=neighbours)
         except (ValueError, TypeError, KeyError) as error:
             raise damaged(index, f"vocabulary.json: {error}") from error
 
@@ -94,7 +96,11 @@ def build_vocabulary(opened: OpenTantivy, writer: VectorWriter, vectors: Path, p
 def word_matrix(surfaces: list[str] | tuple[str, ...], stored: StoredVectors) -> NDArray[np.float32]:
     """The vectors of the words, (n, 512); a word whose vector is gone has zeros and is near to nothing."""
     positions = stored.positions_of(surfaces)
-    matrix = stored.vectors(np.maximum(positions, 0)) if len(stored.keys) else np.zeros((len(surfaces), 0), np.float32)
+    matrix = (
+        stored.vectors(np.maximum(positions, 0))
+        if len(stored.keys)
+        else np.zeros((len(surfaces), DIMENSIONS), np.float32)
+    )
     matrix[positions < 0] = 0.0
     return matrix
 

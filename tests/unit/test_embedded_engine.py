@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import shutil
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -16,6 +18,7 @@ from searchsvc.embedded.errors import index_errors
 from searchsvc.embedded.fields import OpenTantivy, create_tantivy, open_tantivy
 from searchsvc.embedded.store import DataFolder
 from searchsvc.errors import BackendRejected, ConfigurationError, InvalidDocuments, Overloaded, UnknownIndex
+from searchsvc.protocols import ExpandRequest
 from searchsvc.text import Analyzer
 from tests.support.embedded import analyzer, ids, load, soon, words_query
 
@@ -257,6 +260,42 @@ async def test_a_damaged_index_is_said(engine, tmp_path: Path, victim: str, dama
     await reader.close()
 
 
+async def test_a_published_index_whose_folder_is_gone_is_damaged_not_unknown(engine, tmp_path: Path) -> None:
+    physical = (await load(engine, "documents", _documents("red"))).index
+    shutil.rmtree(tmp_path / "indices" / physical)
+
+    with pytest.raises(BackendRejected, match="folder is gone"):
+        await engine.open("documents")
+
+
+async def test_vectors_that_are_gone_leave_a_search_without_neighbours(engine, reader, tmp_path: Path) -> None:
+    await load(engine, "documents", _documents("red router", "green cable"))
+    shutil.rmtree(tmp_path / "vectors")
+    index = await reader.open("documents")
+
+    found = await index.neighbours.expand(ExpandRequest(user_query="router", deadline=soon(), terms=8))
+
+    assert found.terms == ()
+
+
+@pytest.mark.parametrize("change", [{"neighbours": [[[99], [0.9]]]}, {"surfaces": []}])
+async def test_a_vocabulary_that_contradicts_itself_is_damaged(engine, reader, tmp_path: Path, change) -> None:
+    physical = (await load(engine, "documents", _documents("red router"))).index
+    path = tmp_path / "indices" / physical / "vocabulary.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+
+    with pytest.raises(BackendRejected, match="vocabulary"):
+        await reader.open("documents")
+
+
+async def test_what_a_later_version_adds_to_the_meta_file_is_no_damage(engine, reader, tmp_path: Path) -> None:
+    physical = (await load(engine, "documents", _documents("red"))).index
+    path = tmp_path / "indices" / physical / "meta.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "later": 1}))
+
+    assert await ids(reader, "documents", "red") == ["0"]
+
+
 def test_an_assertion_that_fails_in_the_search_library_is_an_error_like_others(tmp_path: Path) -> None:
     """It reaches Python as a BaseException; damaged bytes can cause one, and a limit of 0 does."""
     index = create_tantivy(tmp_path, "small")
@@ -325,7 +364,7 @@ async def test_an_alias_to_an_index_that_was_removed_by_hand_is_said(engine, tmp
     await load(engine, "documents", _documents("red"))
     DataFolder(tmp_path).publish("documents", "documents-v1-20000101000000")
 
-    with pytest.raises(UnknownIndex, match="documents-v1-20000101000000"):
+    with pytest.raises(BackendRejected, match="documents-v1-20000101000000"):
         await engine.open("documents")
 
 
