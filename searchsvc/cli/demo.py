@@ -16,7 +16,7 @@ from rich.table import Table
 
 from searchsvc.api.convert import to_reply
 from searchsvc.cli.common import Json, MadeBy, out, print_json, progress, settings, talk
-from searchsvc.cli.search import heading, hit_table
+from searchsvc.cli.search import heading, hit_table, printable
 from searchsvc.demo import demo_documents, demo_queries
 from searchsvc.demo.effect import ARTICLE, BASE, FEATURED, OURS, RERANKED, ROWS, Effect, measure, summary
 from searchsvc.result import SearchResult
@@ -103,7 +103,7 @@ def _print(report: _Report) -> None:
     for effect in report.effects:
         console.print()
         for line in heading(effect.ours):
-            console.print(escape(line), style="bold" if line.startswith("query") else None)
+            console.print(escape(printable(line)), style="bold" if line.startswith("query") else None)
         console.print(hit_table(effect.ours.hits[:_SHOWN]))
     console.print()
     console.print(_effect_table(report))

@@ -29,7 +29,7 @@ def test_in_a_pipe_every_id_is_whole_and_nothing_is_coloured(capsys, monkeypatch
 
     doc_ids = [hit["doc_id"] for entry in report["queries"] for hit in entry["hits"]]
     assert len(doc_ids) == 10
-    assert [doc_id for doc_id in doc_ids if f"[{doc_id}]" not in shown] == []
+    assert [doc_id for doc_id in doc_ids if f" {doc_id} " not in shown] == []
     assert "\x1b" not in shown
     assert "Made by: expander neighbours (embedded), reranker use-multilingual-v3 (embedded).\n" in shown
 
