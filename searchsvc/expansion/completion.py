@@ -13,7 +13,10 @@ MAX_CHARACTERS = 1200
 """A longer completion is cut here: three times what the prompt asks for."""
 _KEY = "completion"
 _ATTEMPTS = 8
-_FENCE = re.compile(r"\A\s*```\w*\s*|\s*```\s*\Z")
+_MAX_REPLY = 16_000
+"""Characters of a reply that are read: its token limit lets a model say a tenth of it."""
+_FENCE = "```"
+_OPENING_FENCE = re.compile(r"```\w*")
 _HAN = re.compile(r"[\u3400-\u9fff\U00020000-\U0003ffff]")
 _ECHO_CHARACTERS = 24
 """So many characters in a row, blanks aside, are no coincidence; Chinese says in them what English says in 60."""
@@ -37,7 +40,7 @@ def read_completion(reply: ChatReply, prompt: Prompt) -> str:
 
 
 def _text(reply: ChatReply) -> str:
-    text = _FENCE.sub("", reply.text)
+    text = _unfenced(reply.text.strip()[:_MAX_REPLY].strip())
     if not text.startswith("{") and f'"{_KEY}"' not in text:
         if reply.finish_reason == "length":
             raise BadModelOutput("The completion was cut at the token limit.")
@@ -55,6 +58,13 @@ def _text(reply: ChatReply) -> str:
         start = text.find("{", start + 1)
     cut = ", cut at the token limit" if reply.finish_reason == "length" else ""
     raise BadModelOutput(f"The completion is no JSON object with a {_KEY!r}{cut}: {text[:80]!r}")
+
+
+def _unfenced(text: str) -> str:
+    """`text`, which has no blanks around it, without the fence of a code block around it."""
+    text = text.removesuffix(_FENCE)
+    opening = _OPENING_FENCE.match(text)
+    return (text if opening is None else text[opening.end() :]).strip()
 
 
 def _repeats(text: str, prompt: Prompt) -> bool:

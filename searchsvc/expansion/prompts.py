@@ -21,7 +21,8 @@ Language = Literal["zh", "en"]
 DEFAULT_PROMPT = "complete-v1"
 _FILES = Path(__file__).with_name("prompt_files")
 _MAX_QUERY_CHARACTERS = 2000
-_DELIMITER = re.compile(r"<(\s*/?\s*query\s*/?\s*)>", re.IGNORECASE)
+_DELIMITER = re.compile(r"<([\s/]*query[\s/]*)>", re.IGNORECASE)
+"""One class for blanks and strokes: two runs of blanks side by side can be divided in too many ways to try."""
 _HAN = re.compile(r"[\u3400-\u9fff\U00020000-\U0003ffff]")
 _KANA = re.compile(r"[\u3041-\u30ff]")
 

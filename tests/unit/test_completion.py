@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import contextlib
 import json
+import time
 
 import pytest
 from hypothesis import given
@@ -119,7 +121,31 @@ def test_foreign_names_are_no_other_language(text: str, language: Language) -> N
 
 
 def test_a_completion_that_is_too_long_is_cut() -> None:
-    assert read(json.dumps({"completion": "word " * 5000})) == ("word " * 5000)[:MAX_CHARACTERS]
+    assert read(json.dumps({"completion": "word " * 3000})) == ("word " * 3000)[:MAX_CHARACTERS]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\n" * 200_000 + "x",
+        "x" + "\n" * 200_000 + "x",
+        "```" + " " * 200_000 + "x",
+        "``` " * 50_000 + "x",
+        '{"completion": ' * 20_000,
+        "{" * 200_000 + GOOD,
+    ],
+    ids=["blanks first", "blanks within", "fence and blanks", "fences", "objects", "braces"],
+)
+def test_a_reply_of_any_length_is_read_at_once(text: str) -> None:
+    started = time.perf_counter()
+    with contextlib.suppress(BadModelOutput):
+        read(text)
+
+    assert time.perf_counter() - started < 0.3
+
+
+def test_blanks_around_an_answer_do_not_count_for_its_length() -> None:
+    assert read("\n" * 100_000 + f"```json\n{GOOD}\n```" + " " * 100_000) == PASSAGE
 
 
 @given(st.text(max_size=200))

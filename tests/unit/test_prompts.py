@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import string
+import time
 
 import pytest
 from hypothesis import given
@@ -54,6 +55,15 @@ def test_no_query_closes_its_delimiter(user_query: str) -> None:
     squeezed = "".join(inside.lower().split())
     assert "<query>" not in squeezed
     assert "</query>" not in squeezed
+
+
+@pytest.mark.parametrize("blank", [" ", "/", "\n"])
+def test_a_query_of_blanks_is_put_in_at_once(blank: str) -> None:
+    query = "<" + blank * 990 + "query" + blank * 990
+    started = time.perf_counter()
+    find_prompt("complete-v1", "en").messages(query)
+
+    assert time.perf_counter() - started < 0.3
 
 
 def test_the_delimiter_inside_a_query_stays_readable() -> None:
