@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from searchsvc.errors import BackendRejected, BadModelOutput
 from searchsvc.inference.client import ModelServer, Refused
+from searchsvc.inference.redaction import MAX_NAME, Redaction
 from searchsvc.inference.special_tokens import neutralise
 from searchsvc.inference.urls import chat_url, models_url, public
 from searchsvc.model import Deadline
@@ -48,7 +49,11 @@ _LADDER = (
     _Step(thinking_off=False, json="object"),
     _Step(thinking_off=False, json="text"),
 )
-"""From the most that can be asked to the least; a server that refuses one step is asked the next."""
+"""From the most that can be asked to the least; a server that refuses the fields of one step is asked the next."""
+_TOP_EVERY_S = 300.0
+"""How long less is asked than can be: the refusal may have been another replica's, or of a server since renewed."""
+_OF_FIELDS = ("unknown", "unrecognized", "extra", "not supported", "response_format", "schema")
+"""In a refusal of fields or of a format, whatever the server; a request can be bad for many other reasons."""
 
 
 class OpenAIChat:
@@ -61,6 +66,7 @@ class OpenAIChat:
         self._wanted = model
         self._found: str | None = None
         self._step = 0
+        self._top_again_at = 0.0
 
     async def chat(
         self,
@@ -71,7 +77,7 @@ class OpenAIChat:
         temperature: float,
         deadline: Deadline,
     ) -> ChatReply:
-        """One reply, without thoughts; the step of the ladder that the server accepts is remembered."""
+        """One reply, without thoughts; the step of the ladder that the server accepts is remembered for a while."""
         started = time.perf_counter()
         model = self._wanted or self._found or await self._first_model(deadline)
         body = {
@@ -82,13 +88,13 @@ class OpenAIChat:
         }
         answer = await self._ask(body, schema, deadline)
         took_ms = (time.perf_counter() - started) * 1000
-        return _reply(answer, asked=model, took_ms=took_ms)
+        return _reply(answer, self._server.redaction, asked=model, took_ms=took_ms)
 
     async def _first_model(self, deadline: Deadline) -> str:
         listed = (await self._server.get(models_url(self._server.base), deadline=deadline)).get("data")
         first = listed[0] if isinstance(listed, list) and listed else None
-        name = first.get("id") if isinstance(first, dict) else None
-        if not isinstance(name, str) or not name:
+        name = self._server.redaction.line(first.get("id") if isinstance(first, dict) else None, MAX_NAME)
+        if not name:
             raise BackendRejected(f"{public(self._url)} lists no model.", hint="Name the model in the settings.")
         self._found = name
         return name
@@ -98,7 +104,7 @@ class OpenAIChat:
     ) -> dict[str, Any]:
         refusals: list[Refused] = []
         asked: list[dict[str, Any]] = []
-        for step in range(self._step, len(_LADDER)):
+        for step in range(self._first_step(), len(_LADDER)):
             fields = _LADDER[step].fields(schema)
             if fields in asked:
                 continue
@@ -109,32 +115,51 @@ class OpenAIChat:
                 if error.status not in {400, 422}:
                     self._found = None  # a server that was restarted may serve another model
                     raise
+                if not _is_of_fields(error, fields):
+                    raise
                 refusals.append(error)
                 continue
-            if step != self._step:
-                _LOG.warning("%s refused some request fields, asking with %s from now on.", public(self._url), fields)
-                self._step = step
+            self._remember(step, fields)
             return answer
         raise refusals[0]
 
+    def _first_step(self) -> int:
+        """The step that worked last; when that is long ago one caller starts at the top, and the others go on."""
+        now = time.monotonic()
+        if now < self._top_again_at:
+            return self._step
+        self._top_again_at = now + _TOP_EVERY_S
+        return 0
 
-def _reply(answer: Mapping[str, Any], *, asked: str, took_ms: float) -> ChatReply:
+    def _remember(self, step: int, fields: Mapping[str, Any]) -> None:
+        if step > self._step:
+            _LOG.warning("%s refused some request fields, asking with %s for now.", public(self._url), fields)
+        if step != self._step:
+            self._step, self._top_again_at = step, time.monotonic() + _TOP_EVERY_S
+
+
+def _is_of_fields(refusal: Refused, fields: Mapping[str, Any]) -> bool:
+    said = refusal.said.lower()
+    return any(word in said for word in (*fields, *_OF_FIELDS))
+
+
+def _reply(answer: Mapping[str, Any], redaction: Redaction, *, asked: str, took_ms: float) -> ChatReply:
     choices = answer.get("choices")
     choice = choices[0] if isinstance(choices, list) and choices else None
     message = choice.get("message") if isinstance(choice, dict) else None
     if not isinstance(choice, dict) or not isinstance(message, dict):
         raise BadModelOutput("The chat model answered without a message.")
-    finish_reason = str(choice.get("finish_reason") or "")
+    finish_reason = redaction.line(choice.get("finish_reason"), MAX_NAME)
     content = message.get("content")
-    text = _without_thoughts(content) if isinstance(content, str) else ""
+    text = redaction.text(_without_thoughts(content)) if isinstance(content, str) else ""
     if not text.strip():
         raise BadModelOutput(f"The chat model said nothing (finish_reason {finish_reason!r}).")
-    model, usage = answer.get("model"), answer.get("usage")
+    usage = answer.get("usage")
     return ChatReply(
         text=text,
         finish_reason=finish_reason,
         call=ModelCall(
-            model=model if isinstance(model, str) and model else asked,
+            model=answer.get("model") or asked,
             input_tokens=_count(usage, "prompt_tokens"),
             output_tokens=_count(usage, "completion_tokens"),
             took_ms=took_ms,

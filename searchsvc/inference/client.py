@@ -23,13 +23,17 @@ from searchsvc.errors import (
     Overloaded,
     StageError,
 )
+from searchsvc.inference.redaction import MAX_NAME, Redaction
 from searchsvc.inference.urls import parse_base, public
 from searchsvc.model import Deadline
 
 _IDLE_S = 4.0
 """How long an idle connection is kept: vLLM closes its own after 5 s."""
-_MAX_ANSWER_BYTES = 64 * 1024 * 1024
-_MAX_ERROR_TEXT = 300
+_MAX_ANSWER_BYTES = 4 * 1024 * 1024
+"""Of an answer, besides what it may repeat of the request; parsing holds up the event loop, so it has to be short."""
+_REPEATED = 4
+"""A reranker sends the documents back, and JSON may write a character in 6 bytes that was sent in 2 or 3."""
+_MAX_ERROR_BYTES = 64 * 1024
 
 
 class Refused(BackendRejected):
@@ -55,7 +59,8 @@ class _Attempt:
 class ModelServer:
     """Speaks to one model server; holds its connections and its key, neither of which any message shows.
 
-    Connections are opened on first use, in the event loop of that use, and given back by `close`.
+    Connections are opened on first use, in the event loop of that use, and given back by `close`. What the server
+    says is shown only by way of `redaction`.
     """
 
     def __init__(self, base_url: str, *, api_key: str | None = None, connections: int = 64) -> None:
@@ -65,8 +70,14 @@ class ModelServer:
         """
         self.base = parse_base(base_url)
         self._key = (api_key or "").strip()
+        if not self._key.isascii() or (self._key and not self._key.isprintable()):
+            raise ConfigurationError(
+                "The key of the model server holds a character that no HTTP header may hold.",
+                hint="Give it in printable ASCII.",
+            )
         if self._key and self.base.user is not None:
             raise ConfigurationError("The model server has credentials in its URL and a key.", hint="Give one of them.")
+        self.redaction = Redaction(self.base, self._key)
         self._connections = connections
         self._session: aiohttp.ClientSession | None = None
 
@@ -79,8 +90,9 @@ class ModelServer:
 
         A second attempt is made, on a fresh connection, if a used one turns out to be closed or the answer is 500
         (what vLLM says to requests in flight when it is stopped) and as much time is left as the first attempt took.
-        Raises Refused for 3xx, 4xx and 501; Overloaded for 429 and 503; BackendUnavailable for other 5xx and for no
-        answer; BackendTimeout; BadModelOutput for an answer that is no JSON object.
+        Raises Refused for 3xx, 4xx and 501; Overloaded for 429 and 503; BackendTimeout for 408 and for an answer that
+        was not read and parsed by the deadline; BackendUnavailable for other 5xx and for no answer; BadModelOutput for
+        an answer that is no JSON object or larger than 4 MiB and four times the request (64 KiB unless it is 2xx).
         """
         return await self._call("POST", url, orjson.dumps(body), deadline)
 
@@ -96,10 +108,14 @@ class ModelServer:
             async with asyncio.timeout(deadline.left_s()):
                 status, content = await self._send(method, url, payload, deadline)
             if not 200 <= status < 300:
-                raise _status_error(where, status, self._server_words(content))
+                raise _status_error(where, status, self.redaction.line(_error_text(content)))
             answer = orjson.loads(content)
+            if not deadline.left_s():
+                raise BackendTimeout(f"{where} did not answer in time.")
             if not isinstance(answer, dict):
                 raise BadModelOutput(f"{where} answered with JSON that is no object.")
+            if "model" in answer:
+                answer["model"] = self.redaction.line(answer["model"], MAX_NAME)
             return answer
 
     async def _send(self, method: str, url: URL, payload: bytes | None, deadline: Deadline) -> tuple[int, bytes]:
@@ -135,11 +151,6 @@ class ModelServer:
             timeout=aiohttp.ClientTimeout(total=None),  # the deadline bounds the whole call, retry included
         )
 
-    def _server_words(self, content: bytes) -> str:
-        """What the server says is wrong, on one line, without the key should it repeat it."""
-        words = " ".join(_error_text(content).split())
-        return (words.replace(self._key, "***") if self._key else words)[:_MAX_ERROR_TEXT]
-
 
 async def _note_reuse(
     _session: aiohttp.ClientSession, context: SimpleNamespace, _params: aiohttp.TraceConnectionReuseconnParams
@@ -150,35 +161,54 @@ async def _note_reuse(
 async def _exchange(
     session: aiohttp.ClientSession, method: str, url: URL, payload: bytes | None, attempt: _Attempt
 ) -> tuple[int, bytes]:
-    """Status and body; a redirect is an answer, since following it would send the key elsewhere."""
+    """Status and body; a redirect is an answer, since following it would send the key elsewhere.
+
+    Raises BadModelOutput if the body is too large.
+    """
     async with session.request(method, url, data=payload, allow_redirects=False, trace_request_ctx=attempt) as response:
         attempt.answered = True
+        answered = 200 <= response.status < 300
+        limit = _MAX_ANSWER_BYTES + _REPEATED * len(payload or b"") if answered else _MAX_ERROR_BYTES
         content = bytearray()
         async for chunk in response.content.iter_any():
             content += chunk
-            if len(content) > _MAX_ANSWER_BYTES:
-                raise BadModelOutput(f"{public(url)} answered with more than {_MAX_ANSWER_BYTES:,} bytes.")
+            if len(content) > limit:
+                raise BadModelOutput(f"{public(url)} answered {response.status} with more than {limit:,} bytes.")
         return response.status, bytes(content)
 
 
 @contextmanager
 def _errors(where: str) -> Iterator[None]:
-    """The one place where failures of the HTTP client become errors of this service."""
+    """The one place where failures of the HTTP client become errors of this service.
+
+    Texts of that client quote what the server said and what it was sent, headers and so the key included: none is
+    told, and none is kept as the cause.
+    """
     try:
         yield
-    except TimeoutError as error:
-        raise BackendTimeout(f"{where} did not answer in time.") from error
-    except aiohttp.ClientResponseError as error:
-        # its repr holds the request headers, and so the key: it is not kept as the cause
-        raise BadModelOutput(f"{where} did not answer in HTTP: {error.message}.", hint="Check http or https.") from None
+    except TimeoutError:
+        raise BackendTimeout(f"{where} did not answer in time.") from None
+    except aiohttp.ClientResponseError:
+        raise BadModelOutput(f"{where} did not answer in HTTP.", hint="Check http or https.") from None
     except (aiohttp.ClientError, OSError) as error:
-        raise BackendUnavailable(f"{where} gave no answer: {error or type(error).__name__}.") from error
+        raise BackendUnavailable(f"{where} gave no answer: {_names(error)}.") from None
     except orjson.JSONDecodeError as error:
         raise BadModelOutput(f"{where} answered with something that is not JSON: {error}.") from None
+    except ValueError as error:
+        message = f"{where} cannot be asked, the request is not possible in HTTP: {_names(error)}."
+        raise BackendRejected(message, hint="Check the address and its credentials.") from None
+
+
+def _names(error: BaseException) -> str:
+    """What went wrong by the names of the classes: ClientConnectorError, ConnectionRefusedError."""
+    names = type(error).__name__
+    return names if error.__cause__ is None else f"{names}, {type(error.__cause__).__name__}"
 
 
 def _status_error(where: str, status: int, said: str) -> StageError:
     message = f"{where} answered {status}: {said or 'no text'}"
+    if status == 408:
+        return BackendTimeout(message)
     if status in {429, 503}:
         return Overloaded(message)
     if status >= 500 and status != 501:
@@ -191,10 +221,10 @@ def _error_text(content: bytes) -> str:
     """The message of an error body; the shapes are OpenAI's, FastAPI's, a bare string, and plain text."""
     try:
         said = orjson.loads(content)
-    except orjson.JSONDecodeError:
-        return content[: 4 * _MAX_ERROR_TEXT].decode(errors="replace")
-    if isinstance(said, dict):
-        said = next((said[key] for key in ("error", "detail", "message") if said.get(key)), said)
-    if isinstance(said, dict):
-        said = said.get("message") or said
-    return str(said)
+        if isinstance(said, dict):
+            said = next((said[key] for key in ("error", "detail", "message") if said.get(key)), said)
+        if isinstance(said, dict):
+            said = said.get("message") or said
+        return str(said)
+    except (orjson.JSONDecodeError, RecursionError):  # lists within lists, deeper than `str` goes
+        return content.decode(errors="replace")

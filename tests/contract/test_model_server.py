@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 import time
 import traceback
@@ -76,6 +77,7 @@ def answers(status: int, text: str, *, content_type: str = "application/json") -
     ("status", "error"),
     [
         *[(status, BackendRejected) for status in (307, 400, 401, 403, 404, 405, 413, 422, 501)],
+        (408, BackendTimeout),
         *[(status, Overloaded) for status in (429, 503)],
         *[(status, BackendUnavailable) for status in (500, 502, 504, 520)],
     ],
@@ -130,12 +132,35 @@ async def test_an_answer_that_is_no_json_object_is_bad_output(ask: Ask, body: st
     assert isinstance(caught, BadModelOutput)
 
 
-async def test_an_answer_that_is_too_large_is_bad_output(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "_MAX_ANSWER_BYTES", 1000)
-    async with serving(answers(200, '{"text": "' + "x" * 5000 + '"}')) as url:
+@pytest.mark.parametrize(("status", "megabytes"), [(200, 5), (200, 30), (400, 0.1), (401, 30), (503, 0.1)])
+async def test_an_answer_that_is_too_large_is_bad_output(ask: Ask, status: int, megabytes: float) -> None:
+    right = {**rerank_results([2.5]), **chat_answer("an answer"), "more": "x" * int(megabytes * 1024 * 1024)}
+    async with serving(answers(status, json.dumps(right))) as url:
         caught = await outcome(ask, url)
 
     assert isinstance(caught, BadModelOutput)
+    assert f"answered {status} with more than" in caught.message
+
+
+async def test_an_answer_that_is_parsed_too_late_is_a_timeout(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow(content: bytes) -> object:
+        time.sleep(0.2)
+        return loads(content)
+
+    loads = client.orjson.loads
+    monkeypatch.setattr(client.orjson, "loads", slow)
+    async with serving(answers(200, json.dumps({**rerank_results([2.5]), **chat_answer("an answer")}))) as url:
+        caught = await outcome(ask, url, within_ms=150)
+
+    assert isinstance(caught, BackendTimeout)
+
+
+async def test_words_of_the_server_in_lists_within_lists_are_told_as_they_are(ask: Ask) -> None:
+    async with serving(answers(400, "[" * 1000 + "]" * 1000)) as url:
+        caught = await outcome(ask, url)
+
+    assert isinstance(caught, BackendRejected)
+    assert "[" * 300 in caught.message
 
 
 async def test_a_server_that_does_not_speak_http_is_bad_output(ask: Ask) -> None:
@@ -413,6 +438,85 @@ async def test_the_key_is_not_told_by_a_server_that_does_not_speak_http(ask: Ask
     async with serving_raw(handler) as url:
         caught = await outcome(ask, url)
 
+    assert KEY not in "".join(traceback.format_exception(caught, chain=True))
+
+
+@pytest.mark.parametrize(
+    ("sent", "error"),
+    [
+        (f"HTTP/1.1 2x0 Bearer {KEY}\r\n\r\n", BadModelOutput),
+        (f"HTTP/1.1 200 OK\r\nbroken header {KEY}\r\n\r\n", BadModelOutput),
+        (f"HTTP/1.1 200 Bearer {KEY}\r\nX-Seen: Bearer {KEY}\r\n", BackendUnavailable),
+        (f"HTTP/1.1 200 OK\r\nX-Seen: {KEY}\r\nContent-Length: 100\r\n\r\n{KEY}", BackendUnavailable),
+        (f"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{KEY}\r\n", None),
+        (f"HTTP/1.1 400 {KEY}\r\nContent-Length: 0\r\n\r\n", BackendRejected),
+    ],
+    ids=["status line", "header", "cut in the headers", "cut in the body", "chunk", "reason"],
+)
+async def test_the_key_is_told_by_no_broken_answer(ask: Ask, sent: str, error: type[StageError] | None) -> None:
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(sent.encode())
+        await writer.drain()
+
+    async with serving_raw(handler) as url:
+        caught = await outcome(ask, url)
+
+    assert error is None or isinstance(caught, error)
+    assert KEY not in "".join(traceback.format_exception(caught, chain=True))
+
+
+@pytest.mark.parametrize("before", [283, 290, 299, 1190, 65_000])
+async def test_no_cut_leaves_a_part_of_the_key(ask: Ask, before: int) -> None:
+    async with serving(answers(400, " " * before + KEY + "x" * 300)) as blanks:
+        after_blanks = await outcome(ask, blanks)
+    async with serving(answers(400, "x" * before + KEY)) as words:
+        after_words = await outcome(ask, words)
+
+    assert KEY[:4] not in after_blanks.message + after_words.message
+
+
+@pytest.mark.parametrize("base", [f"//user:{KEY}@", f"//{KEY}@"])
+async def test_credentials_of_the_url_that_a_server_repeats_are_not_told(ask: Ask, base: str) -> None:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        return web.Response(status=400, text=f"{request.headers['Authorization']} is {base}")
+
+    async with serving(handler) as url:
+        caught = await outcome(ask, url.replace("//", base), key=None)
+
+    assert "Basic *** is //" in caught.message
+    assert KEY not in caught.message
+
+
+async def test_a_key_in_the_query_string_that_a_server_repeats_is_not_told(ask: Ask) -> None:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        return web.Response(status=400, text=f"{request.path_qs} or {request.query['key']}")
+
+    async with serving(handler) as url:
+        caught = await outcome(ask, f"{url}/v1?v=1&key=very%2Fsecret%2Fkey", key=None)
+
+    assert "v=1&key=*** or ***" in caught.message
+
+
+@pytest.mark.parametrize(
+    "key", [f"{KEY}\x00", f"a\r\nb{KEY}", f"\x7f{KEY}", f"{KEY}\x1b[0m.", f"“{KEY}”", f"{KEY}\udc80"]
+)
+def test_a_key_that_no_header_can_hold_is_a_configuration_error(key: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        ModelServer("http://127.0.0.1:1", api_key=key)
+
+    assert KEY not in "".join(traceback.format_exception(caught.value, chain=True))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [f"http://us%3Aer:{KEY}@127.0.0.1:1", f"http://user:{KEY}问@127.0.0.1:1", "http://" + "a" * 70 + ".example:1"],
+    ids=["user", "password", "host"],
+)
+async def test_what_the_http_client_cannot_send_is_an_error_of_this_service(ask: Ask, url: str) -> None:
+    caught = await outcome(ask, url, key=None)
+
+    assert isinstance(caught, BackendRejected | BackendUnavailable)
     assert KEY not in "".join(traceback.format_exception(caught, chain=True))
 
 

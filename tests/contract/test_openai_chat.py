@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ import pytest
 from aiohttp import web
 
 from searchsvc.errors import BackendRejected, BackendUnavailable, BadModelOutput
+from searchsvc.inference import chat as chat_module
 from searchsvc.inference.chat import OpenAIChat
 from searchsvc.inference.client import ModelServer
 from searchsvc.model import Deadline
@@ -170,7 +172,7 @@ async def test_what_is_refused_is_left_out_from_then_on(
 
 
 async def test_without_a_schema_no_step_is_asked_twice() -> None:
-    server = FakeChat(refuses=lambda body: "never")
+    server = FakeChat(refuses=lambda body: "unknown field")
     async with chat_at(server) as chat:
         with pytest.raises(BackendRejected):
             await said(chat, schema=None)
@@ -180,15 +182,111 @@ async def test_without_a_schema_no_step_is_asked_twice() -> None:
 
 async def test_a_request_that_is_refused_in_every_form_is_an_error_and_teaches_nothing() -> None:
     refusing = True
-    server = FakeChat(refuses=lambda body: f"too long {len(body)}" if refusing else "")
+    server = FakeChat(refuses=lambda body: f"unknown fields in {len(body)}" if refusing else "")
     async with chat_at(server) as chat:
-        with pytest.raises(BackendRejected, match="too long 7"):  # the first refusal: of the fullest request
+        with pytest.raises(BackendRejected, match="in 7"):  # the first refusal: of the fullest request
             await said(chat)
         refusing = False
         await said(chat)
 
     assert len(server.requests) == 6
     assert "enable_thinking" in server.requests[-1][1]
+
+
+@pytest.mark.parametrize("refusal", ["Input is too long.", "The engine is restarting.", "max_tokens must be positive"])
+async def test_a_refusal_that_names_no_field_is_an_error_and_teaches_nothing(refusal: str) -> None:
+    asked = 0
+
+    def every_other(body: Mapping[str, Any]) -> str:
+        nonlocal asked
+        asked += 1
+        return refusal if asked % 2 == 0 else ""
+
+    server = FakeChat(refuses=every_other)
+    async with chat_at(server) as chat:
+        for _ in range(3):
+            await said(chat)
+            with pytest.raises(BackendRejected, match=refusal):
+                await said(chat)
+
+    assert all(body["enable_thinking"] is False and "response_format" in body for _, body in server.requests)
+    assert len(server.requests) == 6
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        "Unknown name: cannot find field.",
+        "UNRECOGNIZED request argument",
+        "extra inputs",
+        "is not supported here",
+        "bad response_format",
+        "Invalid schema",
+        "enable_thinking must be true",
+        "no chat_template_kwargs",
+    ],
+)
+async def test_a_refusal_of_a_field_or_a_format_is_told_by_its_words(refusal: str) -> None:
+    server = FakeChat(refuses=lambda body: refusal if "enable_thinking" in body else "")
+    async with chat_at(server) as chat:
+        await said(chat)
+
+    assert [("enable_thinking" in body) for _, body in server.requests] == [True, False]
+
+
+async def test_everything_is_asked_for_again_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = FakeChat(refuses=knows_only_text)
+    async with chat_at(server) as chat:
+        await said(chat)
+        server.refuses = takes_everything
+        await said(chat)
+        assert "enable_thinking" not in server.requests[-1][1]  # a while has not passed
+        monkeypatch.setattr(chat, "_top_again_at", time.monotonic())
+        await said(chat)
+        await said(chat)
+
+    assert [("enable_thinking" in body) for _, body in server.requests[-3:]] == [False, True, True]
+
+
+async def test_a_server_that_still_refuses_is_asked_for_less_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chat_module, "_TOP_EVERY_S", 0.0)
+    server = FakeChat(refuses=knows_no_thinking)
+    async with chat_at(server) as chat:
+        await said(chat)
+        await said(chat)
+
+    assert [("enable_thinking" in body) for _, body in server.requests] == [True, False, True, False]
+
+
+async def test_names_of_the_server_are_cut() -> None:
+    answer = chat_answer("text", finish_reason="f" * 5000) | {"model": "m" * 1_000_000}
+    async with chat_at(FakeChat(answer=answer)) as chat:
+        reply = await said(chat)
+
+    assert (reply.call.model, reply.finish_reason) == ("m" * 200, "f" * 200)
+
+
+@pytest.mark.parametrize("odd", [["m"] * 5000, {"a": "b" * 5000}, 3, None, False])
+async def test_names_of_the_server_that_are_no_text_are_none(odd: Any) -> None:
+    answer = chat_answer("text", finish_reason=odd) | {"model": odd}
+    async with chat_at(FakeChat(answer=answer)) as chat:
+        reply = await said(chat)
+
+    assert (reply.call.model, reply.finish_reason) == ("wanted", "")
+
+
+async def test_the_key_is_in_nothing_that_a_reply_holds() -> None:
+    key = "sk-very-secret-8d1f"
+    long_name = "n" * 195 + key  # a cut through the key would leave its head
+    answer = chat_answer(f'{{"completion": "{key}', finish_reason=long_name) | {"model": f"model of Bearer {key}"}
+    async with serving(FakeChat(answer=answer, models={"data": [{"id": f"a {key}"}]})) as url:
+        server = ModelServer(url, api_key=key)
+        reply = await said(OpenAIChat(server))
+        await server.close()
+
+    assert reply.call.model == "model of Bearer ***"
+    assert reply.finish_reason == "n" * 195 + "***"
+    assert reply.text == '{"completion": "***'
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 405])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -351,6 +352,43 @@ async def test_over_length_names_the_setting(said: str) -> None:
 
     assert said in str(caught.value)
     assert "--max-model-len" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("named", "told"),
+    [("m" * 1_000_000, "m" * 200), (["m"] * 1000, "wanted"), ("m" * 195 + "sk-very-secret", "m" * 195 + "***")],
+    ids=["long", "no text", "key"],
+)
+async def test_the_name_of_the_model_is_cut_and_without_the_key(named: Any, told: str) -> None:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        return web.json_response({**rerank_results([-1.0]), "model": named})
+
+    async with serving(handler) as url:
+        server = ModelServer(url, api_key="sk-very-secret")
+        reranker = VllmReranker(server, max_tokens_per_doc=512, model="wanted")
+        served = await reranker.probe(Deadline.after_ms(2000))
+        reranking = await scored(reranker, ["a text"])
+        await server.close()
+
+    assert reranking.model == told
+    assert served.model in {told, ""}
+
+
+async def test_an_answer_may_repeat_a_large_request() -> None:
+    server = FakeReranker()
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        documents = (await request.json())["documents"]
+        answer = await server(request)
+        assert isinstance(answer, web.Response)
+        repeated = json.dumps({**json.loads(answer.body), "documents": documents * 2})
+        assert len(repeated) > 4 * 1024 * 1024 or len(documents) == 1
+        return web.Response(text=repeated, content_type="application/json")
+
+    async with reranker_at(handler, max_tokens_per_doc=8192) as reranker:
+        reranking = await scored(reranker, ["é" * 49_000] * 10)
+
+    assert len(reranking.scores) == 10
 
 
 def _result(index: Any, score: Any = 0.5) -> dict[str, Any]:
