@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import Any
 
 from pydantic import ValidationError
@@ -124,12 +125,12 @@ def heading(result: SearchResult) -> list[str]:
 
 def hit_table(hits: tuple[RankedCandidate, ...]) -> Table:
     """One line a document: its rank and score in every stage, its whole id, and as much of its title as fits."""
-    table = Table(box=None, padding=(0, 1), header_style="bold")
+    table = Table(box=None, padding=(0, 1), header_style="bold", expand=sys.stdout.isatty())
     for column, width in (("rank", 4), ("retrieval", 11), ("score", 13), ("move", 4)):
         table.add_column(column, justify="right", no_wrap=True, width=width)
     longest = max((len(hit.candidate.doc_id) for hit in hits), default=0)
     table.add_column("document", no_wrap=True, min_width=longest)
-    table.add_column("title", overflow="ellipsis", no_wrap=True)
+    table.add_column("title", overflow="ellipsis", no_wrap=True, ratio=1)
     for hit in hits:
         title = hit.candidate.title or hit.candidate.text[:80]
         table.add_row(str(hit.rank), *_stages(hit), escape(printable(hit.candidate.doc_id)), escape(printable(title)))

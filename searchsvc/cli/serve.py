@@ -97,7 +97,12 @@ async def _have_documents(runtime: Runtime) -> None:
     It is noted before it is loaded: the first documents of one's own take its place even if the load is cut off.
     """
     console, admin = talk(), runtime.engine.admin
-    if any(name_of(status.index) == DEFAULT_INDEX for status in await admin.status()):
+    try:
+        every = await admin.status()
+    except SearchError as error:  # one damaged index is no reason not to serve the others
+        console.print(f"[yellow]not all indices can be read:[/] {escape(str(error))}")
+        return
+    if any(name_of(status.index) == DEFAULT_INDEX for status in every):
         if DEFAULT_INDEX not in await runtime.engine.names():
             console.print(f"The index {DEFAULT_INDEX} is not published: searchsvc index load FILE, or index swap.")
         return

@@ -57,7 +57,7 @@ class EmbeddedAdmin:
         with self._folder.writing():
             physical = self._target(name)
             loaded = load_documents(self._folder, physical, documents, analyzer=self._analyzer, report=report)
-            if name_of(physical) not in self._folder.aliases():
+            if self._live(name_of(physical)) is None:
                 self._folder.publish(name_of(physical), physical)
         return LoadReport(
             index=physical,
@@ -72,8 +72,12 @@ class EmbeddedAdmin:
         unpublished = self._folder.newer_than_live(name)
         if unpublished:
             return unpublished[-1]
+        return self._live(name) or self._folder.create(name, self._analyzer.fingerprint)
+
+    def _live(self, name: str) -> str | None:
+        """The published index; None also if it is promised and its folder is gone."""
         live = self._folder.aliases().get(name)
-        return live if live is not None else self._folder.create(name, self._analyzer.fingerprint)
+        return live if live in self._folder.physical(name) else None
 
     def _swap(self, name: str, physical: str | None) -> str:
         if physical is None:

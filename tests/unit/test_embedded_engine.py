@@ -268,6 +268,16 @@ async def test_a_published_index_whose_folder_is_gone_is_damaged_not_unknown(eng
         await engine.open("documents")
 
 
+async def test_a_load_mends_a_name_whose_index_is_gone(engine, tmp_path: Path) -> None:
+    physical = (await load(engine, "documents", _documents("red"))).index
+    shutil.rmtree(tmp_path / "indices" / physical)
+
+    report = await load(engine, "documents", _documents("green"))
+
+    assert report.live
+    assert await ids(engine, "documents", "green") == ["0"]
+
+
 async def test_vectors_that_are_gone_leave_a_search_without_neighbours(engine, reader, tmp_path: Path) -> None:
     await load(engine, "documents", _documents("red router", "green cable"))
     shutil.rmtree(tmp_path / "vectors")
