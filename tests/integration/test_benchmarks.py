@@ -10,6 +10,8 @@ import pytest
 
 from tests.support.collections import QUERIES, write_collection, write_jsonl
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent.parent
 PROGRAMS = ("forms", "analysis")
 

@@ -13,6 +13,8 @@ from searchsvc.cli import main
 from searchsvc.demo import demo_queries
 from tests.support.model_servers import FakeReranker, chat_answer, serving
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def two_queries(monkeypatch, tmp_path):
