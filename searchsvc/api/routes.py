@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Coroutine
+from collections.abc import Awaitable
 from http import HTTPStatus
 from typing import Any, TypeVar, cast
 
@@ -84,22 +84,25 @@ def _runtime(request: Request) -> Runtime:
     return cast("Runtime", request.app.state.runtime)
 
 
-async def _while_there(request: Request, work: Coroutine[Any, Any, _Value]) -> _Value | None:
+async def _while_there(request: Request, work: Awaitable[_Value]) -> _Value | None:
     """`work`, cancelled with all its calls when the client goes away: then None."""
-    working, leaving = asyncio.create_task(work), asyncio.create_task(_left(request))
+    handler = cast("asyncio.Task[Any]", asyncio.current_task())
+    watch = asyncio.create_task(_cancel_when_left(request, handler))
     try:
-        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
-        return await working if working.done() else None
+        return await work
+    except asyncio.CancelledError:
+        if not watch.done():  # somebody else cancelled: the server that stops
+            raise
+        handler.uncancel()
+        return None
     finally:
-        leaving.cancel()
-        if not working.done():
-            working.cancel()
-            await asyncio.wait((working,))
+        watch.cancel()
 
 
-async def _left(request: Request) -> None:
+async def _cancel_when_left(request: Request, handler: asyncio.Task[Any]) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
+    handler.cancel()
 
 
 def _json(body: dict[str, Any]) -> Response:

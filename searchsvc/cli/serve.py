@@ -61,7 +61,12 @@ async def _serve(effective: Settings, listener: socket.socket, *, json: bool) ->
         if json:
             print_json({"url": url})
         config = uvicorn.Config(
-            create_app(runtime), log_level="warning", access_log=False, server_header=False, lifespan="off"
+            create_app(runtime),
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            lifespan="off",
         )
         await uvicorn.Server(config).serve(sockets=[listener])
 
