@@ -180,11 +180,6 @@ class Engine(Protocol):
     """Elasticsearch, or the embedded engine."""
 
     @property
-    def name(self) -> str:
-        """`elasticsearch` or `embedded`."""
-        ...
-
-    @property
     def admin(self) -> IndexAdmin:
         """What makes and fills its indices."""
         ...

@@ -55,11 +55,6 @@ class ElasticEngine:
         self._openings = Openings()
 
     @property
-    def name(self) -> str:
-        """`elasticsearch`."""
-        return "elasticsearch"
-
-    @property
     def admin(self) -> ElasticIndices:
         """What makes and fills its indices."""
         return self._admin

@@ -44,10 +44,6 @@ class EmbeddedEngine:
         self._held: dict[str, _Held] = {}
 
     @property
-    def name(self) -> str:
-        return "embedded"
-
-    @property
     def admin(self) -> EmbeddedAdmin:
         return self._admin
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -18,7 +17,7 @@ from typing import Any
 import pytest
 
 from searchsvc.api.wire import SearchReply
-from tests.support.vllm import RERANKER_FLAGS, TEMPLATE, Running, llama_server, mini_model, vllm_server
+from tests.support.vllm import RERANKER_FLAGS, TEMPLATE, Running, free_port, llama_server, mini_model, vllm_server
 
 pytestmark = [pytest.mark.vllm, pytest.mark.usefixtures("equipment")]
 
@@ -63,9 +62,7 @@ def _command(*arguments: str, env: dict[str, str]) -> dict[str, Any]:
 
 @contextmanager
 def _served(env: dict[str, str]) -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-W", "ignore", "-m", "searchsvc", "serve", "--port", str(port)]
     with subprocess.Popen(command, env=env) as server:
         try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.elastic import own_name
+from tests.support.vllm import free_port
 
 pytestmark = pytest.mark.slow
 
@@ -67,7 +67,7 @@ def test_the_wheel_runs_the_demo(installed: Path, tmp_path: Path) -> None:
 
 
 def test_the_wheel_serves(installed: Path, tmp_path: Path) -> None:
-    port = _free_port()
+    port = free_port()
     env = {**os.environ, "SEARCHSVC_DATA_DIR": str(tmp_path / "data")}
     serve = [installed / "searchsvc", "serve", "--port", str(port)]
     with subprocess.Popen(serve, cwd=tmp_path, env=env, stderr=subprocess.PIPE, text=True) as server:
@@ -110,12 +110,6 @@ def test_the_extra_for_vllm_can_be_resolved(tmp_path: Path) -> None:
     versions = dict(line.split("==") for line in (tmp_path / "resolved.txt").read_text().splitlines() if "==" in line)
     assert "vllm" in versions
     assert "fastapi" in versions, resolved
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _wait(url: str) -> None:

