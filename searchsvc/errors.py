@@ -3,6 +3,8 @@
     SearchError
       InvalidRequest            the caller's to mend                              422
       UnknownIndex              no index of that name                             404
+      Unauthenticated           credentials are missing or wrong                  401
+      Forbidden                 the caller may not                                403
       InvalidDocuments          a line of a JSONL file cannot be loaded           (CLI)
       ConfigurationError        a setting or a collection folder is wrong         (CLI)
       StageError                a backend failed; an optional stage degrades
@@ -34,6 +36,8 @@ class Reason(StrEnum):
     REJECTED = "rejected"
     BAD_MODEL_OUTPUT = "badModelOutput"
     PARTIAL_RESULTS = "partialResults"
+    SORTED_BY_FIELD = "sortedByField"
+    MAPPING_CHANGED = "mappingChanged"
     DEFECT = "defect"
 
 
@@ -68,6 +72,14 @@ class InvalidRequest(SearchError):
 
 class UnknownIndex(SearchError):
     """There is no index of that name."""
+
+
+class Unauthenticated(SearchError):
+    """Searches run in the caller's name, and the caller gave no credentials or wrong ones."""
+
+
+class Forbidden(SearchError):
+    """The caller may not do this."""
 
 
 class InvalidDocuments(SearchError):

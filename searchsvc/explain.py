@@ -31,10 +31,20 @@ class Rankings:
 
 def ranked_candidates(rankings: Rankings, request: SearchRequest) -> tuple[RankedCandidate, ...]:
     """The page that was asked for, each line with its way through the stages."""
+    page = _final_order(rankings)[request.offset : request.offset + request.top_k]
+    return _lines(rankings, page, after=request.offset, explain=request.explain)
+
+
+def whole_window(rankings: Rankings) -> tuple[RankedCandidate, ...]:
+    """All lines, without explanations: what later pages are cut from."""
+    return _lines(rankings, _final_order(rankings), after=0, explain=False)
+
+
+def _lines(
+    rankings: Rankings, page: tuple[Candidate, ...], *, after: int, explain: bool
+) -> tuple[RankedCandidate, ...]:
     base = rankings.base.ranks()
     prefix = rankings.reranked or Ranking()
-    order = _final_order(rankings)
-    page = order[request.offset : request.offset + request.top_k]
     return tuple(
         RankedCandidate(
             candidate=candidate,
@@ -43,9 +53,9 @@ def ranked_candidates(rankings: Rankings, request: SearchRequest) -> tuple[Ranke
             score_kind=prefix.score_kind if rank <= len(prefix) else rankings.retrieved.score_kind,
             retrieval=_placement(rankings.base, base.get(candidate.doc_id)),
             rerank=Placement(rank=rank, score=candidate.score) if rank <= len(prefix) else None,
-            explanation=_explain(candidate, rank, rankings) if request.explain else None,
+            explanation=_explain(candidate, rank, rankings) if explain else None,
         )
-        for rank, candidate in enumerate(page, request.offset + 1)
+        for rank, candidate in enumerate(page, after + 1)
     )
 
 

@@ -62,7 +62,13 @@ def idf(df: int, doc_count: int) -> float:
 
 
 def compose(
-    original: WeightedQuery, expansion: Expansion, *, form: Form, weight: float, terms: int | None = None
+    original: WeightedQuery,
+    expansion: Expansion,
+    *,
+    form: Form,
+    weight: float,
+    terms: int | None = None,
+    word_weight: float | None = None,
 ) -> ComposedQuery:
     """Join `expansion` to `original` by `form`; `weight` is λ, `terms` is n (None: the form's default).
 
@@ -72,16 +78,26 @@ def compose(
     concat    r·q(t) + f(t), r = max(1, |f|/|q|/5) as MuGI repeats the query
     rrf       f(t)/Σf as a list of its own, fused by rank
     zscore    the same, fused by standardised scores
+
+    With `word_weight` the query is for an adopted index: the original stays one clause that reads its text, and the
+    added words are phrases beside it, each weighed by how much one word of the original weighs there.
     """
     limit = terms if terms is not None else KEYWORDS if form is Form.KEYWORDS else DEFAULT_TERMS
     said = {each.term: each.weight for each in original.terms}
     proposed = [_refuse_known(each, said) if form is Form.KEYWORDS else each for each in expansion.terms]
     kept, dropped = _select(proposed, expansion.doc_count, limit)
-    weights = _weights(form, said, {each.term: each.frequency for each in kept}, weight)
+    added = {each.term: each.frequency for each in kept}
     fused = form in (Form.RRF, Form.ZSCORE)
-    accounted = [replace(each, weight=weights[each.term]) for each in kept] + dropped
+    if word_weight is None:
+        weights = _weights(form, said, added, weight)
+        query = WeightedQuery(text=original.text, terms=_weighted(weights)) if weights else original
+    else:
+        text_weight, weights = _beside_text(form, said, added, weight)
+        weights = weights if fused else {term: each * word_weight for term, each in weights.items()}
+        query = replace(original, text_weight=text_weight, phrases=_weighted(weights)) if weights else original
+    accounted = [replace(each, weight=weights.get(each.term, 0.0)) for each in kept] + dropped
     return ComposedQuery(
-        query=WeightedQuery(text=original.text, terms=_weighted(weights)) if weights else original,
+        query=query,
         fused=fused,
         terms=tuple(accounted),
         expanded_query=_expanded_query(original, kept, said),
@@ -119,6 +135,26 @@ def _weights(form: Form, said: Mapping[str, float], added: Mapping[str, float], 
     for term, frequency in added.items():
         weights[term] = weights.get(term, 0.0) + share * frequency
     return weights
+
+
+def _beside_text(
+    form: Form, said: Mapping[str, float], added: Mapping[str, float], weight: float
+) -> tuple[float, dict[str, float]]:
+    """The weight of the original, and those of the added words: the sums of `_weights`, kept apart."""
+    total = sum(added.values())
+    if not added or total <= 0:
+        return 1.0, {}
+    mass = sum(said.values()) or 1.0
+    kept_share, share = {
+        Form.MIXTURE: (1 - weight, weight * mass / total),
+        Form.KEYWORDS: (1.0, 1.0),
+        Form.CONCAT: (max(1.0, total / mass / 5), 1.0),
+        Form.RRF: (0.0, 1 / total),
+        Form.ZSCORE: (0.0, 1 / total),
+    }[form]
+    if form is Form.KEYWORDS:
+        return kept_share, dict.fromkeys(added, share)
+    return kept_share, {term: share * frequency for term, frequency in added.items()}
 
 
 def _weighted(weights: Mapping[str, float]) -> tuple[WeightedTerm, ...]:

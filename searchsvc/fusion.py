@@ -72,6 +72,17 @@ def reorder(ranking: Ranking, scores: Sequence[float | None], kind: ScoreKind) -
     return Ranking(candidates=tuple(rescored), score_kind=kind)
 
 
+def one_of_each_group(ranking: Ranking) -> Ranking:
+    """Of the candidates that were collapsed on one value the best; of those without a value all."""
+    seen = set()
+    kept = []
+    for candidate in ranking:
+        if candidate.group is None or candidate.group not in seen:
+            seen.add(candidate.group)
+            kept.append(candidate)
+    return Ranking(candidates=tuple(kept), score_kind=ranking.score_kind)
+
+
 def lexical_scores(fused: Ranking, base: Ranking) -> Ranking:
     """`fused` in its order with the scores of `base`, 0 where that did not find the document.
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from searchsvc.schema import Caller
+
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
@@ -59,10 +61,21 @@ class WeightedTerm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WeightedQuery:
-    """What a retriever runs: a sum of weighted index terms, and the text that they came from."""
+    """What a retriever runs: a sum of weighted terms; and the same for an index that reads text by its own analyser."""
 
     text: str
+    """The original query."""
     terms: tuple[WeightedTerm, ...]
+    """Index terms of our own analyser, the original's and the added ones; of an adopted index the original's words."""
+    text_weight: float = 1.0
+    """On an adopted index: weight of the clause that reads `text`; 0: there is none."""
+    phrases: tuple[WeightedTerm, ...] = ()
+    """On an adopted index: the added words, as a person writes them."""
+
+
+Value = str | int | float | bool
+"""Of a keyword or date, a number, a boolean field."""
+Bound = str | int | float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +83,7 @@ class AnyOf:
     """The field has at least one of the values."""
 
     field: str
-    values: tuple[str, ...]
+    values: tuple[Value, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,14 +91,75 @@ class Range:
     """The field lies between the bounds; a bound that is None is open."""
 
     field: str
-    gte: str | None = None
-    gt: str | None = None
-    lte: str | None = None
-    lt: str | None = None
+    gte: Bound = None
+    gt: Bound = None
+    lte: Bound = None
+    lt: Bound = None
 
 
-Filters = tuple[AnyOf | Range, ...]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exists:
+    """The field has a value, or has none."""
+
+    field: str
+    present: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Not:
+    """The condition does not hold; of a nested field: for none of its objects."""
+
+    condition: AnyOf | Range | Exists
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawFilter:
+    """A query of Elasticsearch's own, as it is."""
+
+    query: Mapping[str, Any]
+
+
+Condition = AnyOf | Range | Exists | Not | RawFilter
+Filters = tuple[Condition, ...]
 """Conditions that all hold."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TermsFacet:
+    """Count the most frequent values of a field."""
+
+    field: str
+    size: int = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RangesFacet:
+    """Count the documents in each of some ranges."""
+
+    field: str
+    ranges: tuple[Range, ...]
+
+
+Facet = TermsFacet | RangesFacet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SortKey:
+    """Order by the values of a field; a document without one comes last."""
+
+    field: str
+    descending: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """The texts of a document whose fields have names of their own."""
+
+    title: str
+    text: str
+    """What a snippet is cut from."""
+    passage: str
+    """What a reranker reads."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,24 +173,40 @@ class Candidate:
     """The document as it was loaded, without its id."""
     contributions: Mapping[str, float] = field(default_factory=dict)
     """Score per query term, where it was asked for; adds up to a BM25 score."""
+    reading: Reading | None = None
+    """None: `source` has `title` and `text`."""
+    group: Value | None = None
+    """The value that the ranking was collapsed on."""
+    sort_values: tuple[Any, ...] = ()
+    """Of the keys that the ranking was sorted by; empty: by relevance."""
 
     def scored(self, score: float) -> Candidate:
         """The same document with another ranking's score (fifty times a request: `dataclasses.replace` is slow)."""
-        return Candidate(doc_id=self.doc_id, score=score, source=self.source, contributions=self.contributions)
+        return Candidate(
+            doc_id=self.doc_id,
+            score=score,
+            source=self.source,
+            contributions=self.contributions,
+            reading=self.reading,
+            group=self.group,
+            sort_values=self.sort_values,
+        )
 
     @property
     def title(self) -> str:
         """The title, empty if the document has none."""
-        return str(self.source.get("title") or "")
+        return str(self.source.get("title") or "") if self.reading is None else self.reading.title
 
     @property
     def text(self) -> str:
         """The body text, empty if the document has none."""
-        return str(self.source.get("text") or "")
+        return str(self.source.get("text") or "") if self.reading is None else self.reading.text
 
     @property
     def passage(self) -> str:
         """Title and text as one string: what a reranker reads."""
+        if self.reading is not None:
+            return self.reading.passage
         return f"{self.title}\n{self.text}" if self.title and self.text else self.title or self.text
 
 
@@ -152,6 +242,9 @@ class Explanation:
     description: str
     details: tuple[Explanation, ...] = ()
 
+
+FIRST_PAGE = "*"
+"""The cursor of a first page."""
 
 DEFAULT_INDEX = "documents"
 """The published name that a search reads unless it names another."""
@@ -220,3 +313,17 @@ class SearchRequest:
     explain: bool = False
     timeout_ms: int = 2000
     client_id: str | None = None
+    fields: tuple[str, ...] | None = None
+    """Source fields that come back; None: all that the index gives."""
+    facets: tuple[Facet, ...] = ()
+    """Counted over the matches of the original query."""
+    sort: tuple[SortKey, ...] = ()
+    """Empty: by relevance. Anything else turns expansion and reranking off."""
+    collapse: str | None = None
+    """One document for each value of this field."""
+    highlight: tuple[str, ...] = ()
+    """Source fields in which the matched words are marked."""
+    cursor: str | None = None
+    """FIRST_PAGE: the first page, with a cursor to go on; another: that of the last reply."""
+    caller: Caller | None = None
+    """Whose rights decide, where searches run in the caller's name."""

@@ -11,7 +11,7 @@ from typing import cast
 from searchsvc import forms, fusion
 from searchsvc.account import Account
 from searchsvc.errors import InvalidRequest, Reason
-from searchsvc.explain import Rankings, ranked_candidates
+from searchsvc.explain import Rankings, ranked_candidates, whole_window
 from searchsvc.forms import ComposedQuery
 from searchsvc.model import (
     Deadline,
@@ -25,13 +25,14 @@ from searchsvc.model import (
     WeightedQuery,
 )
 from searchsvc.policy import Decision, decide
-from searchsvc.protocols import Expander, ExpandRequest, Reranker, Retriever
-from searchsvc.result import Expansion, Reranking, Retrieval, SearchResult, Stage, Total
+from searchsvc.protocols import Expander, ExpandRequest, Reranker, Retriever, RetrieveRequest
+from searchsvc.result import Expansion, Reranking, Retrieval, SearchResult, Stage
 
 EXPANSION_SHARE = 0.6
 """How much of the deadline the expansion may use: what it leaves must do for a second retrieval and the reranker."""
 RERANK_SHARE = 0.95
 """How much of what is then left the reranker may use: the rest is for the answer."""
+_SORTED = "sorted by a field"
 _PROPOSALS = 64
 """How many terms an expander is asked for: more than a form keeps, so that the account shows what was cut."""
 
@@ -42,7 +43,11 @@ class Pipeline:
 
     retriever: Retriever
     analyze: Callable[[str], Sequence[str]]
-    """Text to index terms, as the index was made."""
+    """Text to the terms that the index is asked for: index terms, or words as they are written."""
+    marks: Callable[[str], Sequence[str]]
+    """Text to index terms of our own: what a snippet marks."""
+    as_written: bool = False
+    """The index reads text by analysers of its own."""
     expanders: Mapping[str, Expander]
     """By method."""
     default_method: str | None
@@ -57,12 +62,13 @@ class Pipeline:
         query = forms.plain_query(request.user_query, self.analyze(request.user_query))
         expanding = self._start_expansion(account)
         try:
-            base = await account.required(Stage.RETRIEVE, self._retrieve(query, account, deadline))
+            first = self._first_retrieval(query, account, expanding=expanding is not None)
+            base = await account.required(Stage.RETRIEVE, self.retriever.retrieve(first))
         except BaseException:
             if expanding is not None:
                 expanding.cancel()
             raise
-        composed = await self._expanded(query, expanding, account)
+        composed = await self._expanded(query, expanding, account, base.word_weight)
         second = await self._retrieve_expanded(composed, account)
         if second is None and request.expansion.retrieves:
             composed = None
@@ -78,7 +84,7 @@ class Pipeline:
             model="" if reranking is None else reranking.model,
             parts={} if reranking is None else _by_document(reranking.parts, window),
         )
-        return self._result(account, base.total, rankings, composed)
+        return self._result(account, base, rankings, composed)
 
     def _start_expansion(self, account: Account) -> asyncio.Task[Expansion | None] | None:
         """The expansion runs beside the first retrieval, never in front of it; None: the query is left as it is."""
@@ -90,6 +96,9 @@ class Pipeline:
         if method is None:
             account.skip_expansion(Reason.NOT_CONFIGURED, Decision(False, "no expander is configured"))
             return None
+        if request.sort:
+            account.skip_expansion(Reason.SORTED_BY_FIELD, Decision(False, _SORTED))
+            return None
         decision = decide(request.user_query) if options.mode is Mode.AUTO else Decision(True, "on")
         if not decision.expand:
             account.skip_expansion(Reason.POLICY_SKIPPED, decision)
@@ -100,6 +109,7 @@ class Pipeline:
             deadline=account.deadline.share(EXPANSION_SHARE),
             terms=max(_PROPOSALS, options.terms or 0),
             prompt=options.prompt,
+            caller=request.caller,
         )
         return account.start_expansion(self.expanders[method], wanted)
 
@@ -113,21 +123,26 @@ class Pipeline:
             hint=f"Available: {known}.",
         )
 
-    async def _retrieve(self, query: WeightedQuery, account: Account, deadline: Deadline) -> Retrieval:
+    def _first_retrieval(self, query: WeightedQuery, account: Account, *, expanding: bool) -> RetrieveRequest:
+        """By the original query; no deeper than what is shown where nothing comes after it."""
         request = account.request
-        return await self.retriever.retrieve(
-            query,
-            top_k=request.retrieval_depth,
-            filters=request.filters,
-            deadline=deadline,
-            explain=request.explain,
+        alone = not expanding and not self._reranks(request) and request.cursor is None
+        return replace(
+            retrieval_of(request, query, account.deadline),
+            top_k=min(request.retrieval_depth, request.offset + request.top_k) if alone else request.retrieval_depth,
+            facets=request.facets,
+            expanding=expanding and self.as_written,
         )
+
+    def _reranks(self, request: SearchRequest) -> bool:
+        return request.rerank.mode is not Mode.OFF and self.reranker is not None and not request.sort
 
     async def _expanded(
         self,
         query: WeightedQuery,
         expanding: asyncio.Task[Expansion | None] | None,
         account: Account,
+        word_weight: float,
     ) -> ComposedQuery | None:
         """The composed query; None without an expansion that changes anything."""
         expansion = None if expanding is None else await expanding
@@ -137,7 +152,14 @@ class Pipeline:
         options = account.request.expansion
         form = options.form or expander.default_form
         weight = options.weight if options.weight is not None else expander.default_weight
-        composed = forms.compose(query, expansion, form=form, weight=weight, terms=options.terms)
+        composed = forms.compose(
+            query,
+            expansion,
+            form=form,
+            weight=weight,
+            terms=options.terms,
+            word_weight=word_weight if self.as_written else None,
+        )
         account.composed(expansion, composed, form=form, weight=weight)
         return composed if any(term.kept for term in composed.terms) else None
 
@@ -147,7 +169,8 @@ class Pipeline:
             account.skip(Stage.RETRIEVE_EXPANDED, Reason.NOTHING_TO_DO)
             return None
         left = account.deadline.share(RERANK_SHARE)
-        second = await account.optional(Stage.RETRIEVE_EXPANDED, self._retrieve(composed.query, account, left), left)
+        wanted = retrieval_of(account.request, composed.query, left)
+        second = await account.optional(Stage.RETRIEVE_EXPANDED, self.retriever.retrieve(wanted), left)
         return None if second is None or second.partial else second.ranking
 
     def _joined(self, base: Ranking, expanded: Ranking, account: Account) -> Ranking:
@@ -156,7 +179,7 @@ class Pipeline:
             return expanded
         lists = (fusion.WeightedList(base), fusion.WeightedList(expanded, account.weight))
         fuse = fusion.reciprocal_rank_fusion if account.form is Form.RRF else fusion.standardised_sum
-        return fuse(lists).head(account.request.retrieval_depth)
+        return fusion.one_of_each_group(fuse(lists)).head(account.request.retrieval_depth)
 
     async def _rerank(
         self,
@@ -169,6 +192,9 @@ class Pipeline:
         if options.mode is Mode.OFF or self.reranker is None:
             off = options.mode is Mode.OFF
             account.skip(Stage.RERANK, Reason.SWITCHED_OFF if off else Reason.NOT_CONFIGURED)
+            return None
+        if request.sort:
+            account.skip(Stage.RERANK, Reason.SORTED_BY_FIELD, _SORTED)
             return None
         if not len(window):
             account.skip(Stage.RERANK, Reason.NOTHING_TO_DO)
@@ -183,21 +209,41 @@ class Pipeline:
         return await account.optional(Stage.RERANK, _scores(self.reranker, queries, window, request, left), left)
 
     def _result(
-        self, account: Account, total: Total, rankings: Rankings, composed: ComposedQuery | None
+        self, account: Account, base: Retrieval, rankings: Rankings, composed: ComposedQuery | None
     ) -> SearchResult:
         request = account.request
-        kept = () if composed is None else tuple(term.term for term in composed.terms if term.kept)
         return SearchResult(
             query_id=request.query_id,
             user_query=request.user_query,
             expanded_query=None if composed is None else composed.expanded_query,
             expansion=account.expansion_account(),
-            total=total,
+            total=base.total,
             hits=ranked_candidates(rankings, request),
             stages=account.stages(),
             took_ms=account.took_ms(),
-            matched_terms=frozenset(self.analyze(request.user_query)) | frozenset(kept),
+            matched_terms=self._matched(request.user_query, composed),
+            facets=base.facets,
+            window=() if request.cursor is None else whole_window(rankings),
         )
+
+    def _matched(self, user_query: str, composed: ComposedQuery | None) -> frozenset[str]:
+        kept = () if composed is None else tuple(term.term for term in composed.terms if term.kept)
+        terms = [each for word in kept for each in self.marks(word)] if self.as_written else kept
+        return frozenset(self.marks(user_query)).union(terms)
+
+
+def retrieval_of(request: SearchRequest, query: WeightedQuery, deadline: Deadline) -> RetrieveRequest:
+    """What a retriever is given for `query` in this search."""
+    return RetrieveRequest(
+        query=query,
+        top_k=request.retrieval_depth,
+        deadline=deadline,
+        filters=request.filters,
+        sort=request.sort,
+        collapse=request.collapse,
+        explain=request.explain,
+        caller=request.caller,
+    )
 
 
 def _by_document(parts: Mapping[str, tuple[float, ...]], window: Ranking) -> dict[str, dict[str, float]]:
@@ -214,7 +260,8 @@ async def _scores(
     reranker: Reranker, queries: Sequence[str], window: Ranking, request: SearchRequest, deadline: Deadline
 ) -> Reranking:
     """One score per candidate; for two queries the mean of both."""
-    top_k = request.offset + request.top_k if len(queries) == 1 else len(window)
+    whole = len(queries) > 1 or request.cursor is not None
+    top_k = len(window) if whole else request.offset + request.top_k
     every = [
         await reranker.rerank(
             query, window.candidates, top_k=top_k, instruction=request.rerank.instruction, deadline=deadline

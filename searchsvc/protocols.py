@@ -7,19 +7,66 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from searchsvc.documents import Document
-from searchsvc.model import Candidate, Deadline, Filters, Form, WeightedQuery
+from searchsvc.model import Candidate, Deadline, Facet, Filters, Form, SortKey, WeightedQuery
 from searchsvc.result import Expansion, ModelCall, Reranking, Retrieval
+from searchsvc.schema import MANAGED, Caller, IndexSchema
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetrieveRequest:
+    """What a retriever is given."""
+
+    query: WeightedQuery
+    top_k: int
+    deadline: Deadline
+    filters: Filters = ()
+    facets: tuple[Facet, ...] = ()
+    sort: tuple[SortKey, ...] = ()
+    collapse: str | None = None
+    explain: bool = False
+    """Fill `Candidate.contributions`."""
+    expanding: bool = False
+    """An expansion will be composed with this query: measure `Retrieval.word_weight`."""
+    caller: Caller | None = None
 
 
 class Retriever(Protocol):
     """Finds candidates in one index."""
 
-    async def retrieve(
-        self, query: WeightedQuery, *, top_k: int, filters: Filters, deadline: Deadline, explain: bool = False
-    ) -> Retrieval:
-        """The `top_k` best, by (-score, doc_id); `explain` fills `Candidate.contributions`.
+    async def retrieve(self, request: RetrieveRequest) -> Retrieval:
+        """The `top_k` best: by (-score, doc_id) on our own indices, in Elasticsearch's order on adopted ones.
 
         Raises StageError.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BasePage:
+    """A stretch of the original query's own order."""
+
+    candidates: tuple[Candidate, ...]
+    last: bool
+    """Nothing comes after it."""
+    view: str
+    """Names the state of the index that was read, for the next stretch; may be empty."""
+
+
+class Pages(Protocol):
+    """Pages of one index beyond the first."""
+
+    async def base(self, request: RetrieveRequest, *, start: int, view: str) -> BasePage:
+        """The `top_k` candidates from place `start` (0-based) of the order that `Retriever.retrieve` gives.
+
+        `view` "" reads the index as it is now; that of an earlier page reads what that one read.
+        Raises InvalidRequest (pointer /cursor) if that view is gone, StageError.
+        """
+        ...
+
+    async def documents(self, request: RetrieveRequest, doc_ids: Sequence[str]) -> Mapping[str, Candidate]:
+        """Those of the documents that are there and may be seen, with score 0. Raises StageError.
+
+        The request's filters, and whatever of the index's own query does not depend on the text, still hold.
         """
         ...
 
@@ -33,6 +80,7 @@ class ExpandRequest:
     terms: int
     """At most so many terms are worth proposing."""
     prompt: str | None = None
+    caller: Caller | None = None
 
 
 class Expander(Protocol):
@@ -102,8 +150,13 @@ class TermCounts:
 class TermStatistics(Protocol):
     """What an index knows of its terms."""
 
-    async def document_frequencies(self, terms: Sequence[str], *, deadline: Deadline) -> TermCounts:
-        """Df of every term given (0 if absent) and the number of documents. Raises StageError."""
+    async def document_frequencies(
+        self, terms: Sequence[str], *, deadline: Deadline, caller: Caller | None = None
+    ) -> TermCounts:
+        """Df of every term given (0 if absent) and the number of documents. Raises StageError.
+
+        Terms are those of our analyser; of an adopted index words as a person writes them.
+        """
         ...
 
 
@@ -170,6 +223,10 @@ class OpenIndex:
     """The name of the physical index behind the alias when it was opened."""
     retriever: Retriever
     statistics: TermStatistics
+    pages: Pages
+    schema: IndexSchema = MANAGED
+    as_written: bool = False
+    """The index reads words as people write them, by analysers of its own; False: it holds our terms."""
     neighbours: Expander | None = None
     """Expansion by the index's own vocabulary; None where the engine has none."""
     reranker: Reranker | None = None

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any, Literal
 
 from searchsvc.errors import Reason
-from searchsvc.model import Candidate, Explanation, Form, Ranking, ScoreKind
+from searchsvc.model import Candidate, Explanation, Form, Range, Ranking, ScoreKind, Value
 
 
 class Stage(StrEnum):
@@ -62,6 +62,27 @@ class Total:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FacetCount:
+    """One value or range of a facet, and how many documents have it."""
+
+    value: Value | Range
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FacetCounts:
+    """A facet over the matches of the original query."""
+
+    field: str
+    counts: tuple[FacetCount, ...]
+    """The most frequent values first; ranges in the order of the request."""
+    other: int = 0
+    """How many values of matching documents are not among `counts`."""
+    error: int = 0
+    """By how much a count may be too low, where the index has several shards."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Retrieval:
     """What a retriever returns."""
 
@@ -69,6 +90,10 @@ class Retrieval:
     total: Total
     partial: str = ""
     """Not empty: the engine answered with part of the index only, and why."""
+    facets: tuple[FacetCounts, ...] = ()
+    """In the order of the request."""
+    word_weight: float = 1.0
+    """How much a phrase of one word weighs in the original query's score: 1 where that is a sum over words."""
     detail: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -179,6 +204,11 @@ class SearchResult:
     took_ms: float
     matched_terms: frozenset[str] = frozenset()
     """Index terms of the query that was run: what a snippet marks."""
+    facets: tuple[FacetCounts, ...] = ()
+    window: tuple[RankedCandidate, ...] = ()
+    """The whole window in its final order, where a cursor was asked for."""
+    next_cursor: str | None = None
+    """Where the next page begins; None: none was asked for, or this is the last."""
 
     @property
     def degraded(self) -> tuple[StageTrace, ...]:

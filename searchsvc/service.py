@@ -5,27 +5,30 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 
-from searchsvc.documents import FILTER_FIELDS, clean
-from searchsvc.errors import BackendTimeout, InvalidRequest, UnknownIndex, json_pointer
-from searchsvc.model import AnyOf, Deadline, Range, SearchRequest
+from searchsvc import forms
+from searchsvc.account import Account
+from searchsvc.checks import check_fields, checked
+from searchsvc.cursor import first_cursor, read_cursor
+from searchsvc.errors import BackendTimeout, InvalidRequest, UnknownIndex
+from searchsvc.model import FIRST_PAGE, Deadline, SearchRequest
+from searchsvc.paging import page_after
 from searchsvc.pipeline import Pipeline
 from searchsvc.protocols import Engine, OpenIndex, Retriever
 from searchsvc.result import SearchResult
 from searchsvc.suggest import did_you_mean
 
-MAX_QUERY_CHARACTERS = 8192
-MAX_DEPTH = 200
-"""How many candidates may be retrieved and reranked for one answer (rerankers get worse beyond: arXiv 2411.11767)."""
-
 
 class SearchService:
     """Searches the indices of one engine."""
 
-    def __init__(self, engine: Engine, assemble: Callable[[OpenIndex], Pipeline]) -> None:
-        """`assemble` makes the pipeline of an index; it is called once per physical index."""
+    def __init__(self, engine: Engine, assemble: Callable[[OpenIndex], Pipeline], *, raw_filters: bool = False) -> None:
+        """`assemble` makes the pipeline of an index; it is called once per physical index.
+
+        `raw_filters`: whether requests may filter in the search engine's own words.
+        """
         self._engine = engine
+        self._raw_filters = raw_filters
         self._assemble = assemble
         self._pipelines: dict[str, tuple[OpenIndex, Pipeline]] = {}
 
@@ -38,15 +41,21 @@ class SearchService:
         request = checked(request)
         try:
             async with asyncio.timeout(deadline.left_s()):
-                pipeline = await self.pipeline(request.index)
+                opened, pipeline = await self._opened(request.index)
         except TimeoutError as error:
             raise BackendTimeout(f"The index {request.index} could not be opened in time.") from error
+        check_fields(request, opened.schema, raw_filters=self._raw_filters)
         if retriever is not None:
             pipeline = replace(pipeline, retriever=retriever)
-        return await pipeline.search(request, deadline)
+        if request.cursor in (None, FIRST_PAGE):
+            return _with_cursor(await pipeline.search(request, deadline), request, opened)
+        return await self._later_page(request, opened, pipeline, deadline)
 
     async def pipeline(self, index: str) -> Pipeline:
         """The pipeline of a published index. Raises UnknownIndex, StageError."""
+        return (await self._opened(index))[1]
+
+    async def _opened(self, index: str) -> tuple[OpenIndex, Pipeline]:
         try:
             opened = await self._engine.open(index)
         except UnknownIndex as error:
@@ -56,70 +65,27 @@ class SearchService:
         if known is None or known[0] is not opened:
             known = (opened, self._assemble(opened))
             self._pipelines[index] = known
-        return known[1]
+        return known
 
-
-def checked(request: SearchRequest) -> SearchRequest:
-    """The request with a clean query. Raises InvalidRequest naming the field and the next step."""
-    if len(request.user_query) > MAX_QUERY_CHARACTERS:
-        raise InvalidRequest(
-            f"The query has {len(request.user_query)} characters; at most {MAX_QUERY_CHARACTERS} are allowed.",
-            pointer="/query",
-            hint="Shorten it to what you are looking for.",
+    async def _later_page(
+        self, request: SearchRequest, opened: OpenIndex, pipeline: Pipeline, deadline: Deadline
+    ) -> SearchResult:
+        cursor = read_cursor(request.cursor or "", request, opened.physical)
+        if not request.top_k:
+            raise InvalidRequest("A page of size 0 leads nowhere.", pointer="/size", hint="Ask for 1 or more.")
+        query = forms.plain_query(request.user_query, pipeline.analyze(request.user_query))
+        return await page_after(
+            cursor,
+            pages=opened.pages,
+            query=query,
+            account=Account(request, deadline),
+            marks=pipeline.marks(request.user_query),
         )
-    query = clean(request.user_query).strip()
-    if not query:
-        raise InvalidRequest("The query is empty.", pointer="/query", hint="Send at least one word.")
-    _check_filters(request)
-    return replace(request, user_query=query)
 
 
-def check_window(request: SearchRequest) -> None:
-    """Pages are cut from one window of `depth` candidates. Raises InvalidRequest if this one reaches past it."""
-    depth = request.rerank.depth
-    if request.offset + request.top_k <= depth:
-        return
-    raise InvalidRequest(
-        f"from + size is {request.offset + request.top_k}, beyond depth, which is {depth}.",
-        pointer="/size",
-        hint="Ask for less." if depth == MAX_DEPTH else f"Ask for less, or raise rerank.depth (at most {MAX_DEPTH}).",
-    )
-
-
-def _check_filters(request: SearchRequest) -> None:
-    for condition in request.filters:
-        pointer = json_pointer("filters", condition.field)
-        kind = FILTER_FIELDS.get(condition.field)
-        if kind is None:
-            raise InvalidRequest(
-                f"There is no filter field {condition.field!r}.",
-                pointer=pointer,
-                hint=f"Fields that can be filtered: {', '.join(FILTER_FIELDS)}.",
-            )
-        if isinstance(condition, Range) and kind != "date":
-            raise InvalidRequest(
-                f"The field {condition.field!r} holds words; gte, gt, lte and lt work on updated_at only.",
-                pointer=pointer,
-                hint="Give a value or a list of values.",
-            )
-        if kind == "date":
-            _check_times(condition, pointer)
-
-
-def _check_times(condition: AnyOf | Range, pointer: str) -> None:
-    if isinstance(condition, AnyOf):
-        values: tuple[str | None, ...] = condition.values
-    else:
-        values = (condition.gte, condition.gt, condition.lte, condition.lt)
-    for value in values:
-        if value is None:
-            continue
-        try:
-            time = datetime.fromisoformat(value)
-            if (time.utcoffset() or timedelta()) % timedelta(minutes=1):
-                raise ValueError(value)
-            time.replace(tzinfo=time.tzinfo or UTC).astimezone(UTC)
-        except (ValueError, OverflowError):
-            raise InvalidRequest(
-                f"{value!r} is no time.", pointer=pointer, hint="Write ISO 8601, such as 2026-01-31T12:00:00Z."
-            ) from None
+def _with_cursor(result: SearchResult, request: SearchRequest, opened: OpenIndex) -> SearchResult:
+    """The result, with where the next page begins if that was asked for."""
+    if request.cursor is None:
+        return result
+    cursor = first_cursor(request, opened.physical, result.window, result.total)
+    return replace(result, next_cursor=None if cursor.exhausted else cursor.encoded())

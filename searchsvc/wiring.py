@@ -10,6 +10,7 @@ from typing import Any
 from yarl import URL
 
 from searchsvc import __version__
+from searchsvc.checks import MAX_DEPTH, MAX_QUERY_CHARACTERS
 from searchsvc.errors import ConfigurationError
 from searchsvc.expansion.llm import LlmExpander
 from searchsvc.expansion.prompts import prompt_ids
@@ -20,8 +21,10 @@ from searchsvc.inference.urls import public
 from searchsvc.model import DEFAULT_INDEX, Deadline, ExpansionOptions, Mode, SearchRequest
 from searchsvc.pipeline import Pipeline
 from searchsvc.protocols import ChatModel, Engine, Expander, OpenIndex, Reranker
-from searchsvc.service import MAX_DEPTH, MAX_QUERY_CHARACTERS, SearchService
+from searchsvc.schema import AdoptedIndex, TextField
+from searchsvc.service import SearchService
 from searchsvc.settings import Settings
+from searchsvc.settings.declared import IndexSettings
 from searchsvc.suggest import did_you_mean
 from searchsvc.text import Analyzer, extract_keywords, snippet
 
@@ -83,16 +86,23 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
         chat = _chat(settings, stack)
         reranker = _reranker(settings, stack)
 
+        def words(text: str) -> list[str]:
+            return [word.surface.lower() for word in analyzer.words(text, parts=False)]
+
         def assemble(index: OpenIndex) -> Pipeline:
             expanders: dict[str, Expander] = {}
             if chat is not None:
-                expanders["llm"] = LlmExpander(chat, index.statistics, analyzer, settings.expander.prompt)
+                expanders["llm"] = LlmExpander(
+                    chat, index.statistics, analyzer, settings.expander.prompt, as_written=index.as_written
+                )
             if index.neighbours is not None:
                 expanders["neighbours"] = index.neighbours
             own: Reranker | None = index.reranker
             return Pipeline(
                 retriever=index.retriever,
-                analyze=analyzer.terms,
+                analyze=words if index.as_written else analyzer.terms,
+                marks=analyzer.terms,
+                as_written=index.as_written,
                 expanders=expanders,
                 default_method=next(iter(expanders), None),
                 reranker=reranker if reranker is not None else own,
@@ -102,7 +112,7 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
             settings=settings,
             analyzer=analyzer,
             engine=engine,
-            service=SearchService(engine, assemble),
+            service=SearchService(engine, assemble, raw_filters=settings.api.allow_raw_filters),
             chat=chat,
             reranker=reranker,
         )
@@ -124,7 +134,26 @@ def _engine(settings: Settings, analyzer: Analyzer) -> Engine:
         api_key=None if group.api_key is None else group.api_key.get_secret_value(),
         ca_certs=None if group.ca_certs is None else str(group.ca_certs),
     )
-    return ElasticEngine(client, analyzer)
+    return ElasticEngine(client, analyzer, {name: _adopted(name, table) for name, table in settings.indices.items()})
+
+
+def _adopted(name: str, table: IndexSettings) -> AdoptedIndex:
+    fields = (each.partition("^") for each in table.text_fields)
+    return AdoptedIndex(
+        name=name,
+        target=table.index or name,
+        text_fields=tuple(TextField(name=field, boost=float(boost or 1)) for field, _, boost in fields),
+        nested=tuple(table.nested),
+        doc_id=table.id,
+        title=table.title,
+        snippet=table.snippet,
+        returned=tuple(table.returned),
+        filters=tuple(table.filters),
+        facets=tuple(table.facets),
+        rerank_text=tuple(table.rerank_text),
+        rerank_characters=table.rerank_characters,
+        base_query=table.base_query,
+    )
 
 
 def _chat(settings: Settings, stack: AsyncExitStack) -> OpenAIChat | None:

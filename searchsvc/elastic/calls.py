@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -17,6 +17,7 @@ from searchsvc.elastic import hits
 from searchsvc.elastic.errors import translated
 from searchsvc.errors import BackendTimeout, BackendUnavailable, Overloaded
 from searchsvc.model import Deadline
+from searchsvc.schema import Caller
 
 FIRST_SHARE = 0.5
 """How much of the time that is left the first attempt may take: a node that hangs takes all that it is given."""
@@ -40,6 +41,17 @@ _STEP_S = 0.02
 """Timeouts are multiples of this, so that few clients differing by timeout are made: making one costs 0.1 ms."""
 
 _HEADERS = {"accept": "application/json", "content-type": "application/json"}
+_IN_PATHS = ",*"
+"""Signs of lists and wildcards, as the client itself sends them."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """What an attempt sends."""
+
+    body: bytes
+    headers: Mapping[str, str] = field(repr=False)
+    in_callers_name: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,17 +75,26 @@ class Searches:
         self._limited_to = lru_cache(maxsize=256)(self._client_limited_to)
 
     async def search(
-        self, index: str, body: Mapping[str, Any], *, deadline: Deadline, preference: str = "", named: bool = False
+        self,
+        index: str,
+        body: Mapping[str, Any],
+        *,
+        deadline: Deadline,
+        preference: str = "",
+        named: bool = False,
+        caller: Caller | None = None,
     ) -> SearchReply:
         """The answer of one of two attempts.
 
         The second is made where there was no answer or a partial one, and time is left.
         `preference` pins the query to one copy of a shard, but not the second attempt, nor any for a while after a
         timeout of TELLING_S or more: that copy may be on a node that hangs, and then no other host helps.
-        `named` asks for the score of every named clause.
-        Raises BackendTimeout, BackendUnavailable, BackendRejected, Overloaded, UnknownIndex.
+        `named` asks for the score of every named clause. `index` "" is that of the body's point in time.
+        With `caller` the search runs with the rights of the caller instead of those of the service.
+        Raises BackendTimeout, BackendUnavailable, BackendRejected, Overloaded, UnknownIndex; Unauthenticated and
+        Forbidden in the name of a caller.
         """
-        content = orjson.dumps(body)
+        content = _Content(orjson.dumps(body), _headers(caller), caller is not None)
         parameters = {"include_named_queries_score": "true"} if named else {}
         pin = preference and time.monotonic() >= self._pinned_from
         pinned = {**parameters, "preference": preference} if pin else parameters
@@ -93,20 +114,30 @@ class Searches:
             return first
 
     async def _attempt(
-        self, index: str, content: bytes, parameters: Mapping[str, str], deadline: Deadline, attempt: int
+        self, index: str, content: _Content, parameters: Mapping[str, str], deadline: Deadline, attempt: int
     ) -> SearchReply:
         steps = int(deadline.left_s() / _STEP_S)
         if steps < 1:
             raise BackendTimeout(f"While searching {index}: no time is left for a call.")
         server_ms = max(1, int(steps * _STEP_S * SERVER_SHARE * 1000))
-        path = f"/{quote(index, safe='')}/_search?{urlencode({'timeout': f'{server_ms}ms', **parameters})}"
-        with translated(f"searching {index}"):
+        query = urlencode({"timeout": f"{server_ms}ms", **parameters})
+        path = f"/{quote(index, safe=_IN_PATHS)}/_search?{query}" if index else f"/_search?{query}"
+        with translated(f"searching {index or 'on'}", in_callers_name=content.in_callers_name):
             async with asyncio.timeout(deadline.left_s()):
                 response = await self._limited_to(steps).perform_request(
-                    "POST", path, headers=_HEADERS, body=content, endpoint_id="search", path_parts={"index": index}
+                    "POST",
+                    path,
+                    headers=content.headers,
+                    body=content.body,
+                    endpoint_id="search",
+                    path_parts={"index": index} if index else {},
                 )
         return SearchReply(body=response.body, partial=hits.missing_part(response.body), attempts=attempt)
 
     def _client_limited_to(self, steps: int) -> AsyncElasticsearch:
         """The client itself goes on to one other host where nobody listens: that costs no time."""
         return self._client.options(request_timeout=steps * _STEP_S, max_retries=1)
+
+
+def _headers(caller: Caller | None) -> Mapping[str, str]:
+    return _HEADERS if caller is None else {**_HEADERS, "authorization": caller.authorization}

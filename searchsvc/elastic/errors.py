@@ -17,8 +17,10 @@ from searchsvc.errors import (
     BackendRejected,
     BackendTimeout,
     BackendUnavailable,
+    Forbidden,
     Overloaded,
     SearchError,
+    Unauthenticated,
     UnknownIndex,
 )
 
@@ -32,6 +34,7 @@ DISK_FULL_HINT = "The disk of a node is full: free space, then load again."
 NOT_ELASTICSEARCH_HINT = "Check the address: a proxy or another server may answer there."
 
 _MAX_REASON_CHARACTERS = 400
+_CALLERS_HINT = "Send the Authorization header that Elasticsearch expects of you."
 _CREDENTIALS_HINT = "Check the credentials, or grant the privilege that the text names."
 _HINTS = {
     401: _CREDENTIALS_HINT,
@@ -49,12 +52,12 @@ _BY_STATUS: Mapping[int, type[SearchError]] = {
 
 
 @contextmanager
-def translated(doing: str) -> Iterator[None]:
+def translated(doing: str, *, in_callers_name: bool = False) -> Iterator[None]:
     """Raise every exception of the client as a SearchError that tells what was being done ("searching documents").
 
-    TimeoutError too, that of an `asyncio.timeout` inside.
+    TimeoutError too, that of an `asyncio.timeout` inside. `in_callers_name`: missing rights are the caller's.
 
-    Raises UnknownIndex, BackendTimeout, BackendUnavailable, BackendRejected, Overloaded.
+    Raises UnknownIndex, BackendTimeout, BackendUnavailable, BackendRejected, Overloaded, Unauthenticated, Forbidden.
     """
     try:
         yield
@@ -62,6 +65,14 @@ def translated(doing: str) -> Iterator[None]:
         raise BackendRejected(
             f"While {doing}: the server that answers is not Elasticsearch.", hint=NOT_ELASTICSEARCH_HINT
         ) from error
+    except elasticsearch.AuthenticationException as error:
+        if not in_callers_name:
+            raise from_status(doing, error.meta.status, error.body) from error
+        raise Unauthenticated("Elasticsearch does not accept these credentials.", hint=_CALLERS_HINT) from error
+    except elasticsearch.AuthorizationException as error:
+        if not in_callers_name:
+            raise from_status(doing, error.meta.status, error.body) from error
+        raise Forbidden("You may not search this index.", hint="Ask for the index privilege read.") from error
     except elastic_transport.ApiError as error:
         raise from_status(doing, error.meta.status, error.body) from error
     except (elastic_transport.ConnectionTimeout, TimeoutError) as error:

@@ -10,7 +10,8 @@ from searchsvc.elastic.calls import Searches
 from searchsvc.elastic.query import search_body
 from searchsvc.errors import BackendUnavailable, UnknownIndex
 from searchsvc.forms import distinct_terms
-from searchsvc.model import Deadline, Filters, Ranking, WeightedQuery, WeightedTerm
+from searchsvc.model import Ranking, WeightedTerm
+from searchsvc.protocols import RetrieveRequest
 from searchsvc.result import Retrieval, Total
 
 
@@ -22,20 +23,23 @@ class ElasticRetriever:
         self._searches = searches
         self._index = index
 
-    async def retrieve(
-        self, query: WeightedQuery, *, top_k: int, filters: Filters, deadline: Deadline, explain: bool = False
-    ) -> Retrieval:
+    async def retrieve(self, request: RetrieveRequest) -> Retrieval:
         """The `top_k` best, by (-score, doc_id); a query without terms finds nothing and costs no call.
 
         Raises BackendTimeout, BackendUnavailable, BackendRejected, Overloaded.
         """
-        terms, left_out = distinct_terms(query)
+        terms, left_out = distinct_terms(request.query)
         if not terms:
             return Retrieval(ranking=Ranking(), total=Total(value=0), detail={"index": self._index, "terms": 0})
-        body = search_body(terms, filters, top_k=top_k, explain=explain)
+        body = search_body(terms, request.filters, top_k=request.top_k, explain=request.explain)
         try:
             reply = await self._searches.search(
-                self._index, body, deadline=deadline, preference=_preference(terms), named=explain
+                self._index,
+                body,
+                deadline=request.deadline,
+                preference=_preference(terms),
+                named=request.explain,
+                caller=request.caller,
             )
         except UnknownIndex as error:
             raise BackendUnavailable(

@@ -10,6 +10,7 @@ from searchsvc.elastic.query import frequencies_body
 from searchsvc.errors import BackendUnavailable, UnknownIndex
 from searchsvc.model import Deadline
 from searchsvc.protocols import TermCounts
+from searchsvc.schema import Caller
 
 
 class ElasticStatistics:
@@ -19,14 +20,18 @@ class ElasticStatistics:
         self._searches = searches
         self._index = index
 
-    async def document_frequencies(self, terms: Sequence[str], *, deadline: Deadline) -> TermCounts:
+    async def document_frequencies(
+        self, terms: Sequence[str], *, deadline: Deadline, caller: Caller | None = None
+    ) -> TermCounts:
         """Df of every term given and the number of documents, in one call; counts of a part are no answer.
 
         Raises BackendTimeout, BackendUnavailable, BackendRejected, Overloaded.
         """
         distinct = tuple(dict.fromkeys(terms))
         try:
-            reply = await self._searches.search(self._index, frequencies_body(distinct), deadline=deadline)
+            reply = await self._searches.search(
+                self._index, frequencies_body(distinct), deadline=deadline, caller=caller
+            )
         except UnknownIndex as error:
             raise BackendUnavailable(
                 f"The index {self._index} was deleted while it was in use.", hint="Search again."

@@ -12,9 +12,10 @@ from searchsvc.embedded.fields import OpenTantivy, doc_id_of, source_of
 from searchsvc.embedded.filters import filter_query
 from searchsvc.embedded.worker import Worker
 from searchsvc.forms import distinct_terms
-from searchsvc.model import Candidate, Deadline, Filters, Ranking, WeightedQuery, WeightedTerm
-from searchsvc.protocols import TermCounts
+from searchsvc.model import Candidate, Deadline, Ranking, WeightedTerm
+from searchsvc.protocols import RetrieveRequest, TermCounts
 from searchsvc.result import Retrieval, Total
+from searchsvc.schema import Caller
 
 _ROOM_FOR_TIES = 50
 """Hits fetched beyond the cut at once: ties there are common with short texts, and larger groups rare."""
@@ -35,23 +36,21 @@ class EmbeddedRetriever:
         self._opened = opened
         self._worker = worker
 
-    async def retrieve(
-        self, query: WeightedQuery, *, top_k: int, filters: Filters, deadline: Deadline, explain: bool = False
-    ) -> Retrieval:
-        return await self._worker.run_until(deadline, self._retrieve, query, top_k, filters, explain)
+    async def retrieve(self, request: RetrieveRequest) -> Retrieval:
+        return await self._worker.run_until(request.deadline, self._retrieve, request)
 
-    def _retrieve(self, query: WeightedQuery, top_k: int, filters: Filters, explain: bool) -> Retrieval:
-        terms, left_out = distinct_terms(query)
+    def _retrieve(self, request: RetrieveRequest) -> Retrieval:
+        terms, left_out = distinct_terms(request.query)
         if not terms:
             return Retrieval(ranking=Ranking(), total=Total(value=0))
-        condition = filter_query(self._opened.schema, filters) if filters else None
+        condition = filter_query(self._opened.schema, request.filters) if request.filters else None
         with index_errors("searched", self._opened.index):
             wanted = self._any_of(terms)
             if condition is not None:
                 wanted = _both(wanted, condition)
-            hits, matching = self._best(wanted, top_k)
+            hits, matching = self._best(wanted, request.top_k)
             candidates = [Candidate(doc_id=hit.doc_id, score=hit.score, source=source_of(hit.stored)) for hit in hits]
-            if explain:
+            if request.explain:
                 candidates = self._explained(candidates, hits, terms)
         return Retrieval(
             ranking=Ranking(candidates=tuple(candidates)),
@@ -110,7 +109,13 @@ class EmbeddedStatistics:
         self._opened = opened
         self._worker = worker
 
-    async def document_frequencies(self, terms: Sequence[str], *, deadline: Deadline) -> TermCounts:
+    async def document_frequencies(
+        self,
+        terms: Sequence[str],
+        *,
+        deadline: Deadline,
+        caller: Caller | None = None,  # noqa: ARG002 - no index of this engine has rights
+    ) -> TermCounts:
         return await self._worker.run_until(deadline, self.count, terms)
 
     def count(self, terms: Sequence[str]) -> TermCounts:

@@ -12,7 +12,8 @@ from searchsvc.documents import Document, clean
 from searchsvc.errors import ConfigurationError
 from searchsvc.evaluation.lines import json_lines, required_id, text_lines
 from searchsvc.evaluation.trec import read_runs
-from searchsvc.model import Candidate, Deadline, Filters, Ranking, ScoreKind, WeightedQuery
+from searchsvc.model import Candidate, Ranking, ScoreKind
+from searchsvc.protocols import RetrieveRequest
 from searchsvc.result import Retrieval, Total
 from searchsvc.suggest import did_you_mean
 
@@ -26,17 +27,9 @@ class CandidatesRetriever:
 
     candidates: tuple[Candidate, ...]
 
-    async def retrieve(
-        self,
-        query: WeightedQuery,  # noqa: ARG002 - the list was recorded for it
-        *,
-        top_k: int,
-        filters: Filters,  # noqa: ARG002 - an evaluation filters nothing
-        deadline: Deadline,  # noqa: ARG002 - nothing is waited for
-        explain: bool = False,  # noqa: ARG002 - a recorded rank has no parts
-    ) -> Retrieval:
-        """The first `top_k` of the list."""
-        ranking = Ranking(candidates=self.candidates[:top_k], score_kind=ScoreKind.BM25)
+    async def retrieve(self, request: RetrieveRequest) -> Retrieval:
+        """The first `top_k` of the list, whatever the query: the list was recorded for it."""
+        ranking = Ranking(candidates=self.candidates[: request.top_k], score_kind=ScoreKind.BM25)
         return Retrieval(ranking=ranking, total=Total(value=len(self.candidates)), detail={"candidates": "recorded"})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from searchsvc.documents import clean
 from searchsvc.errors import BadModelOutput, ConfigurationError
@@ -24,9 +25,19 @@ class LlmExpander:
     default_weight = 0.5
 
     def __init__(
-        self, chat: ChatModel, statistics: TermStatistics, analyzer: Analyzer, prompt_id: str | None = None
+        self,
+        chat: ChatModel,
+        statistics: TermStatistics,
+        analyzer: Analyzer,
+        prompt_id: str | None = None,
+        *,
+        as_written: bool = False,
     ) -> None:
-        """`prompt_id` None: the default prompt. Raises ConfigurationError for an id that there is not."""
+        """`prompt_id` None: the default prompt; `as_written`: the index is asked for words, not for index terms.
+
+        Raises ConfigurationError for an id that there is not.
+        """
+        self._as_written = as_written
         self._chat = chat
         self._statistics = statistics
         self._analyzer = analyzer
@@ -54,8 +65,10 @@ class LlmExpander:
         keywords = extract_keywords(text, self._analyzer, idf=_unweighted)
         if {keyword.term for keyword in keywords} <= set(self._analyzer.terms(user_query)):
             raise BadModelOutput("The completion has no keyword that the query lacks.")
+        if self._as_written:
+            keywords = [replace(keyword, term=keyword.surface.lower()) for keyword in keywords]
         counts = await self._statistics.document_frequencies(
-            [keyword.term for keyword in keywords], deadline=request.deadline
+            [keyword.term for keyword in keywords], deadline=request.deadline, caller=request.caller
         )
         return Expansion(
             method=_METHOD,
