@@ -144,7 +144,7 @@ class Account:
         self._traces[stage] = StageTrace(
             stage=stage,
             status=StageStatus.DEGRADED,
-            reason=Reason.PARTIAL_RESULTS,
+            reason=outcome.partial_reason,
             message=outcome.partial,
             took_ms=_ms_since(started),
             detail=detail,

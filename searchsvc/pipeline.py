@@ -171,7 +171,8 @@ class Pipeline:
         left = account.deadline.share(RERANK_SHARE)
         wanted = retrieval_of(account.request, composed.query, left)
         second = await account.optional(Stage.RETRIEVE_EXPANDED, self.retriever.retrieve(wanted), left)
-        return None if second is None or second.partial else second.ranking
+        missing = second is not None and second.partial and second.partial_reason is Reason.PARTIAL_RESULTS
+        return None if second is None or missing else second.ranking
 
     def _joined(self, base: Ranking, expanded: Ranking, account: Account) -> Ranking:
         """The candidates of both retrievals: the expanded query's alone if it holds the original, else fused."""

@@ -90,6 +90,7 @@ class Retrieval:
     total: Total
     partial: str = ""
     """Not empty: the engine answered with part of the index only, and why."""
+    partial_reason: Reason = Reason.PARTIAL_RESULTS
     facets: tuple[FacetCounts, ...] = ()
     """In the order of the request."""
     word_weight: float = 1.0

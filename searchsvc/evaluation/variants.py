@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
 
+from searchsvc.checks import MAX_DEPTH
 from searchsvc.errors import ConfigurationError
 from searchsvc.model import ExpansionOptions, Form, Mode, RerankOptions, RerankQuery, SearchRequest
-from searchsvc.service import MAX_DEPTH
 from searchsvc.suggest import did_you_mean
 
 DEFAULT_VARIANTS = ("base:expansion=off,rerank=off", "rerank:expansion=off,rerank=on", "full:expansion=on,rerank=on")

@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from searchsvc.errors import StageError
+from searchsvc.errors import Reason, StageError
 from searchsvc.model import Candidate, Deadline, Filters, Form, Ranking, ScoreKind, WeightedQuery
 from searchsvc.pipeline import Pipeline
-from searchsvc.protocols import ExpandRequest
+from searchsvc.protocols import ExpandRequest, RetrieveRequest
 from searchsvc.result import Expansion, ExpansionTerm, Reranking, Retrieval, Total
 
 
@@ -30,19 +30,26 @@ class FixedRetriever:
 
     by_terms: Callable[[set[str]], Ranking]
     partial: str = ""
+    partial_reason: Reason = Reason.PARTIAL_RESULTS
     error: StageError | None = None
-    asked: list[WeightedQuery] = field(default_factory=list)
-    filters: list[Filters] = field(default_factory=list)
+    requests: list[RetrieveRequest] = field(default_factory=list)
 
-    async def retrieve(
-        self, query: WeightedQuery, *, top_k: int, filters: Filters, deadline: Deadline, explain: bool = False
-    ) -> Retrieval:
-        self.asked.append(query)
-        self.filters.append(filters)
+    @property
+    def asked(self) -> list[WeightedQuery]:
+        return [request.query for request in self.requests]
+
+    @property
+    def filters(self) -> list[Filters]:
+        return [request.filters for request in self.requests]
+
+    async def retrieve(self, request: RetrieveRequest) -> Retrieval:
+        self.requests.append(request)
         if self.error is not None:
             raise self.error
-        found = self.by_terms({term.term for term in query.terms}).head(top_k)
-        return Retrieval(ranking=found, total=Total(value=len(found)), partial=self.partial)
+        found = self.by_terms({term.term for term in request.query.terms}).head(request.top_k)
+        return Retrieval(
+            ranking=found, total=Total(value=len(found)), partial=self.partial, partial_reason=self.partial_reason
+        )
 
 
 @dataclass
@@ -101,6 +108,7 @@ def pipeline(
     return Pipeline(
         retriever=retriever,
         analyze=str.split,
+        marks=str.split,
         expanders={} if expander is None else {expander.method: expander},
         default_method=None if expander is None else expander.method,
         reranker=reranker,

@@ -132,3 +132,58 @@ def test_idf_falls_with_document_frequency(one: int, other: int) -> None:
     low, high = sorted((one, other))
 
     assert idf(low, 1000) >= idf(high, 1000) > 0
+
+
+def _phrases(composed) -> dict[str, float]:
+    return {each.term: each.weight for each in composed.query.phrases}
+
+
+@pytest.mark.parametrize("word_weight", [1.0, 2.5])
+def test_on_an_adopted_index_the_mixture_keeps_the_text_and_adds_phrases_in_its_scale(word_weight: float) -> None:
+    query = plain_query("a b", ["a", "b"])
+    expansion = _expansion(_term("a", 1), _term("x", 3))
+
+    composed = compose(query, expansion, form=Form.MIXTURE, weight=0.25, word_weight=word_weight)
+
+    assert composed.query.text == "a b"
+    assert composed.query.text_weight == 0.75
+    assert _phrases(composed) == pytest.approx({"a": word_weight * 0.25 * 2 / 4, "x": word_weight * 0.25 * 2 * 3 / 4})
+    assert {each.term: each.weight for each in composed.terms} == pytest.approx(_phrases(composed))
+
+
+@given(
+    st.lists(st.sampled_from("abcd"), min_size=1, max_size=8),
+    st.dictionaries(st.sampled_from("abxyz"), st.floats(0.1, 10), min_size=1),
+    st.floats(0, 1),
+    st.sampled_from([Form.MIXTURE, Form.CONCAT]),
+)
+def test_text_and_phrases_weigh_what_the_terms_of_one_sum_weigh(
+    words: list[str], added: dict[str, float], weight: float, form: Form
+) -> None:
+    query = plain_query(" ".join(words), words)
+    expansion = _expansion(*(_term(term, frequency) for term, frequency in added.items()))
+    one = _weights(compose(query, expansion, form=form, weight=weight))
+    apart = compose(query, expansion, form=form, weight=weight, word_weight=1.0).query
+
+    together = {each.term: each.weight * apart.text_weight for each in query.terms}
+    for phrase in apart.phrases:
+        together[phrase.term] = together.get(phrase.term, 0.0) + phrase.weight
+    assert {term: value for term, value in together.items() if value > 0} == pytest.approx(one)
+
+
+@pytest.mark.parametrize("form", [Form.RRF, Form.ZSCORE])
+def test_a_list_of_its_own_has_no_clause_for_the_original_text(form: Form) -> None:
+    composed = compose(
+        plain_query("a", ["a"]), _expansion(_term("x", 3), _term("y", 1)), form=form, weight=0.5, word_weight=7.0
+    )
+
+    assert composed.query.text_weight == 0.0
+    assert _phrases(composed) == {"x": 0.75, "y": 0.25}
+
+
+def test_keywords_beside_a_text_weigh_one_word_each() -> None:
+    composed = compose(
+        plain_query("a", ["a"]), _expansion(_term("a"), _term("x", 3)), form=Form.KEYWORDS, weight=0.5, word_weight=2.0
+    )
+
+    assert (composed.query.text_weight, _phrases(composed)) == (1.0, {"x": 2.0})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -17,6 +18,8 @@ from searchsvc.model import (
     RerankQuery,
     ScoreKind,
     SearchRequest,
+    SortKey,
+    TermsFacet,
 )
 from searchsvc.result import SearchResult, Stage, StageStatus
 from tests.support.parts import FixedExpander, FixedReranker, FixedRetriever, pipeline, ranking
@@ -314,3 +317,65 @@ async def test_a_defect_in_an_optional_stage_costs_that_stage_only(caplog: pytes
         (Stage.RERANK, Reason.DEFECT),
     ]
     assert "ZeroDivisionError" in caplog.text
+
+
+async def test_sorted_by_a_field_expansion_and_reranking_are_off_and_say_so() -> None:
+    parts = pipeline(FixedRetriever(_by_terms), expander=FixedExpander(), reranker=FixedReranker({"c": 9}))
+
+    result = await _search(parts, sort=(SortKey(field="updated_at"),))
+
+    assert _ids(result) == ["a", "b", "c"]
+    for stage in (Stage.EXPAND, Stage.RERANK):
+        assert (_stage(result, stage).status, _stage(result, stage).reason) == (
+            StageStatus.SKIPPED,
+            Reason.SORTED_BY_FIELD,
+        )
+    assert result.degraded == ()
+
+
+@pytest.mark.parametrize(("cursor", "asked"), [(None, 3), ("*", 50)])
+async def test_with_everything_off_no_more_is_retrieved_than_is_shown(cursor: str | None, asked: int) -> None:
+    retriever = FixedRetriever(_by_terms)
+
+    await _search(pipeline(retriever), expansion=OFF, rerank=NO_RERANK, offset=1, top_k=2, cursor=cursor)
+
+    assert [request.top_k for request in retriever.requests] == [asked]
+
+
+async def test_facets_are_counted_over_the_original_query_alone() -> None:
+    retriever = FixedRetriever(_by_terms)
+    facets = (TermsFacet(field="tags"),)
+
+    await _search(pipeline(retriever, expander=FixedExpander()), facets=facets)
+
+    assert [request.facets for request in retriever.requests] == [facets, ()]
+
+
+async def test_with_a_cursor_the_whole_window_is_kept_in_its_final_order() -> None:
+    parts = pipeline(FixedRetriever(_by_terms), reranker=FixedReranker({"c": 9.0, "a": 1.0}))
+
+    result = await _search(parts, expansion=OFF, cursor="*", top_k=1)
+
+    assert _ids(result) == ["c"]
+    assert [line.candidate.doc_id for line in result.window] == ["c", "a", "b"]
+
+
+async def test_two_lists_that_are_collapsed_keep_one_document_of_a_group() -> None:
+    def grouped(terms: set[str]) -> Ranking:
+        found = _by_terms(terms)
+        return replace(found, candidates=tuple(replace(each, group="g") for each in found))
+
+    parts = pipeline(FixedRetriever(grouped), expander=FixedExpander(default_form=Form.RRF))
+
+    result = await _search(parts, rerank=NO_RERANK, collapse="thread")
+
+    assert len(result.hits) == 1
+
+
+async def test_a_mapping_that_changed_degrades_retrieval_and_keeps_the_expansion() -> None:
+    retriever = FixedRetriever(_by_terms, partial="body is gone", partial_reason=Reason.MAPPING_CHANGED)
+
+    result = await _search(pipeline(retriever, expander=FixedExpander()), rerank=NO_RERANK)
+
+    assert _ids(result) == ["b", "new", "a"]
+    assert _stage(result, Stage.RETRIEVE).reason is Reason.MAPPING_CHANGED
