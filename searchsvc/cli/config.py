@@ -10,7 +10,7 @@ from rich.markup import escape
 from searchsvc.cli.common import Json, out, print_json
 from searchsvc.errors import ConfigurationError
 from searchsvc.expansion.prompts import prompt_ids
-from searchsvc.settings import Settings, load_settings
+from searchsvc.settings import KEYS, Settings, load_settings
 from searchsvc.text import Analyzer
 
 app = App(name="config", help="Show and check the settings.")
@@ -24,8 +24,9 @@ def show(*, json: Json = False) -> None:
     if json:
         print_json({key: {"value": value, "source": loaded.sources[key]} for key, value in values.items()})
         return
+    width = max(29, *map(len, values))
     for key, value in values.items():
-        out().print(f"{key:<29} {loaded.sources[key]:<15} {escape(_words(value))}", soft_wrap=True)
+        out().print(f"{escape(key):<{width}} {loaded.sources[key]:<15} {escape(_words(value))}", soft_wrap=True)
 
 
 @app.command
@@ -41,11 +42,14 @@ def check(*, json: Json = False) -> None:
         if json:
             print_json({"valid": False, "message": error.message, "hint": error.hint})
         raise
-    given = sum(source != "default" for source in loaded.sources.values())
+    given = sum(loaded.sources[key] != "default" for key in KEYS)
+    indices = loaded.settings.indices
     if json:
-        print_json({"valid": True, "given": given})
+        print_json({"valid": True, "given": given, "indices": list(indices)})
         return
     out().print(f"The settings are valid: {given} given, all others at their defaults.")
+    if indices:
+        out().print(f"Adopted indices: {len(indices)} ({escape(', '.join(indices))}).", soft_wrap=True)
 
 
 def _use(settings: Settings) -> None:
@@ -62,4 +66,6 @@ def _use(settings: Settings) -> None:
 def _words(value: Any) -> str:
     if value is None:
         return "-"
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    if isinstance(value, list):
+        return ", ".join(value) or "-"
+    return str(value).lower() if isinstance(value, bool) else " ".join(str(value).split())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import math
 import os
 import sys
 from pathlib import Path
@@ -76,6 +77,52 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def _checked_name(name: str) -> str:
+    if not name or name != name.strip() or not name.isprintable():
+        raise ValueError("a name has at least one character, and no white space around it")
+    return name
+
+
+def _checked_field(name: str) -> str:
+    if not _checked_name(name) or "*" in name or "^" in name:
+        raise ValueError("each field is named by its full path, without wildcards or a boost")
+    return name
+
+
+def _checked_text_field(text_field: str) -> str:
+    """FIELD or FIELD^BOOST."""
+    name, sign, boost = text_field.partition("^")
+    _checked_field(name)
+    try:
+        possible = not sign or 0 < float(boost) < math.inf
+    except ValueError:
+        possible = False
+    if not possible:
+        raise ValueError('a boost is a number above 0, as in "title^3"')
+    return text_field
+
+
+def _listed(names: Any) -> Any:
+    if not isinstance(names, list | tuple):
+        raise ValueError('a list of fields is needed, as in ["title", "body"]')  # noqa: TRY004 - pydantic's contract
+    return names
+
+
+def _without_doubles(names: tuple[str, ...]) -> tuple[str, ...]:
+    fields = [name.partition("^")[0] for name in names]
+    double = next((field for field in fields if fields.count(field) > 1), None)
+    if double is not None:
+        raise ValueError(f"{double!r} is listed twice")
+    return names
+
+
+FieldName = Annotated[str, AfterValidator(_checked_field)]
+FieldNames = Annotated[tuple[FieldName, ...], BeforeValidator(_listed), AfterValidator(_without_doubles)]
+TextFields = Annotated[
+    tuple[Annotated[str, AfterValidator(_checked_text_field)], ...],
+    BeforeValidator(_listed),
+    AfterValidator(_without_doubles),
+]
 Url = Annotated[str, AfterValidator(_checked_url)]
 Urls = Annotated[str, AfterValidator(_checked_urls)]
 Password = Annotated[SecretStr | None, BeforeValidator(_stripped)]
@@ -102,6 +149,8 @@ class ElasticsearchSettings(Group):
     """The encoded API key, in place of username and password."""
     ca_certs: UserFile | None = None
     """File of the certificate authorities to trust, where the system's do not do."""
+    run_as: Literal["service", "caller"] = "service"
+    """Whose rights a search has: those of the credentials above, or those of the `Authorization` of the request."""
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -165,6 +214,8 @@ class ApiSettings(Group):
     """Port to listen on; 0 takes any free one."""
     allow_anonymous: bool = False
     """Whether others than this machine may ask without credentials."""
+    allow_raw_filters: bool = False
+    """Whether a request may hold a filter in Elasticsearch's own words: `{"es": {...}}`."""
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
@@ -174,6 +225,35 @@ class ApiSettings(Group):
                 f" listen on 127.0.0.1, or allow it with {PREFIX}API__ALLOW_ANONYMOUS=true"
             )
         return self
+
+
+class IndexSettings(Group):
+    """An index that is there already: the table `[indices.NAME]` of the file. Fields are named by their full paths."""
+
+    index: Annotated[str, AfterValidator(_checked_name)] | None = None
+    """What Elasticsearch calls it: an index, an alias, or a wildcard; left out, the name of the table."""
+    text_fields: Annotated[TextFields, Field(min_length=1)]
+    """The fields that are searched, each FIELD or FIELD^BOOST."""
+    nested: FieldNames = ()
+    """The paths that are mapped as `nested`."""
+    id: FieldName = "_id"
+    """What identifies a document: `_id`, `_index/_id` where the name stands for several indices, or a keyword field."""
+    title: FieldName | None = None
+    """The field that is shown as title."""
+    snippet: FieldName | None = None
+    """The field that the snippet is cut from."""
+    returned: FieldNames = ()
+    """The source fields that come back."""
+    filters: FieldNames = ()
+    """The fields that a request may filter by, and sort by where they are not nested."""
+    facets: FieldNames = ()
+    """The fields whose values a request may have counted."""
+    rerank_text: FieldNames = ()
+    """What the reranker reads, in this order."""
+    rerank_characters: int = Field(default=2000, ge=1, le=100_000)
+    """How many characters of that it reads at most."""
+    base_query: str | None = None
+    """Your own query as JSON, with `{{query}}` where the user's text goes."""
 
 
 class Settings(BaseSettings):
@@ -192,6 +272,8 @@ class Settings(BaseSettings):
     expander: ExpanderSettings = ExpanderSettings()
     text: TextSettings = TextSettings()
     api: ApiSettings = ApiSettings()
+    indices: dict[str, IndexSettings] = Field(default_factory=dict)
+    """The indices that are there already, by the name that a request uses; from the file alone."""
 
     @classmethod
     def settings_customise_sources(

@@ -16,6 +16,7 @@ from pydantic_settings import EnvSettingsSource, TomlConfigSettingsSource
 
 from searchsvc.errors import ConfigurationError
 from searchsvc.settings.declared import PREFIX, Group, Settings
+from searchsvc.settings.tables import INDICES, checked_tables, flat_tables, table_problem
 from searchsvc.suggest import did_you_mean
 
 Source = Literal["default", "searchsvc.toml", "environment", "command line"]
@@ -31,11 +32,13 @@ class LoadedSettings:
 
     settings: Settings
     sources: Mapping[str, Source]
-    """By key, as `reranker.url`; every key is there."""
+    """By key, as `reranker.url` or `indices.articles.title`; every key is there."""
 
     def shown(self) -> dict[str, Any]:
         """The effective value of every key as JSON; secrets and query strings, which may hold one, masked."""
         values = _flat(self.settings.model_dump(mode="json"))
+        tables = values.pop(INDICES)
+        values |= {flat: tables[name][key] for flat, name, key in flat_tables(tables)}
         urls = {key: value for key, value in values.items() if key.endswith(".url") and value and "?" in value}
         return values | {key: f"{value.partition('?')[0]}?{MASK}" for key, value in urls.items()}
 
@@ -45,12 +48,12 @@ def _keys() -> Iterator[str]:
         group = field.annotation
         if isinstance(group, type) and issubclass(group, Group):
             yield from (f"{name}.{inner}" for inner in group.model_fields)
-        else:
+        elif name != INDICES:
             yield name
 
 
 KEYS = tuple(_keys())
-"""The key of every setting, in the order of declaration."""
+"""The key of every setting, in the order of declaration; those of the tables `[indices.NAME]` are not among them."""
 
 _GROUPS = frozenset(key.split(".")[0] for key in KEYS if "." in key)
 _SECRETS = frozenset(key for key in KEYS if key.endswith((".password", ".api_key")))
@@ -69,11 +72,16 @@ def load_settings(
 ) -> LoadedSettings:
     """Reads all sources.
 
+    An engine that nobody set is elasticsearch where the file has tables `[indices.NAME]`.
     `overrides` are those of the command line, by key (`api.port`); None: not given there.
     Raises ConfigurationError, which never holds a secret.
     """
+    from_file = _from_file(toml)
+    tables = checked_tables(from_file.pop(INDICES, {}), toml)
+    if tables:
+        from_file.setdefault("engine", "elasticsearch")
     layers: dict[Source, dict[str, Any]] = {
-        "searchsvc.toml": _from_file(toml),
+        "searchsvc.toml": from_file,
         "environment": _from_environment(environ),
         "command line": {key: value for key, value in overrides.items() if value is not None},
     }
@@ -82,10 +90,12 @@ def load_settings(
     for source, layer in layers.items():
         values.update(layer)
         sources.update(dict.fromkeys(layer, source))
+    for flat, name, key in flat_tables(tables):
+        sources[flat] = "searchsvc.toml" if key in tables[name] else "default"
     try:
-        settings = Settings(**_nested(values))
+        settings = Settings(**_nested(values) | {INDICES: tables})
     except ValidationError as error:
-        raise ConfigurationError(" ".join(_problem(detail, sources) for detail in error.errors())) from None
+        raise ConfigurationError(" ".join(_problem(detail, sources, toml) for detail in error.errors())) from None
     return LoadedSettings(settings=settings, sources=MappingProxyType(sources))
 
 
@@ -97,7 +107,7 @@ def _from_file(toml: Path) -> dict[str, Any]:
     except OSError as error:
         raise ConfigurationError(f"{toml} cannot be read: {error.strerror}.") from error
     for key in values:
-        if key not in KEYS:
+        if key not in (*KEYS, INDICES):
             raise ConfigurationError(f"{toml}: {key} is not a setting.", hint=did_you_mean(key, KEYS))
     return values
 
@@ -106,6 +116,8 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     known = {environment_name(key) for key in KEYS}
     for name in map(str.upper, environ):
         foreign = not name.startswith(PREFIX) or name.startswith(f"{PREFIX}TEST_") or name == f"{PREFIX}API_KEY"
+        if name.startswith(f"{PREFIX}{INDICES.upper()}"):
+            raise ConfigurationError(f"{name} is not a setting.", hint="Only searchsvc.toml may declare indices.")
         if not foreign and name not in known:
             raise ConfigurationError(f"{name} is not a setting.", hint=did_you_mean(name, known))
     source = EnvSettingsSource(Settings)
@@ -134,8 +146,10 @@ def _nested(flat: Mapping[str, Any]) -> dict[str, Any]:
     return nested
 
 
-def _problem(detail: ErrorDetails, sources: Mapping[str, Source]) -> str:
+def _problem(detail: ErrorDetails, sources: Mapping[str, Source], toml: Path) -> str:
     """One sentence: which setting, from where, its value, and what is allowed."""
+    if detail["loc"][:1] == (INDICES,):
+        return table_problem(detail, toml)
     key = ".".join(str(part) for part in detail["loc"][:2])
     allowed = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
     if key in _GROUPS:

@@ -120,4 +120,4 @@ def test_check_reads_the_user_dictionary(capsys, monkeypatch, tmp_path):
 def test_check_json_says_that_all_is_well(capsys):
     main(["config", "check", "--json"])
 
-    assert json.loads(capsys.readouterr().out) == {"valid": True, "given": 1}
+    assert json.loads(capsys.readouterr().out) == {"valid": True, "given": 1, "indices": []}
