@@ -10,7 +10,18 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, FilePath, SecretStr, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    FilePath,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from searchsvc.errors import ConfigurationError
@@ -205,6 +216,13 @@ class TextSettings(Group):
     """Words of your own, one a line, in jieba's format: word, frequency, part of speech."""
 
 
+class StateSettings(Group):
+    """What the service remembers between restarts; never in an index of yours."""
+
+    store: Literal["auto", "elasticsearch", "sqlite"] = "auto"
+    """Where: auto is Elasticsearch if that is the engine and the account may write the index searchsvc-state."""
+
+
 class ApiSettings(Group):
     """The HTTP service."""
 
@@ -271,9 +289,17 @@ class Settings(BaseSettings):
     reranker: RerankerSettings = RerankerSettings()
     expander: ExpanderSettings = ExpanderSettings()
     text: TextSettings = TextSettings()
+    state: StateSettings = StateSettings()
     api: ApiSettings = ApiSettings()
     indices: dict[str, IndexSettings] = Field(default_factory=dict)
     """The indices that are there already, by the name that a request uses; from the file alone."""
+
+    @field_validator("state")
+    @classmethod
+    def _reachable(cls, state: StateSettings, info: ValidationInfo) -> StateSettings:
+        if state.store == "elasticsearch" and info.data.get("engine") == "embedded":
+            raise ValueError("store is elasticsearch, but the engine is embedded: set engine to elasticsearch too")
+        return state
 
     @classmethod
     def settings_customise_sources(

@@ -95,6 +95,7 @@ def test_every_setting_can_be_set_by_its_variable(toml, tmp_path):
         "SEARCHSVC_EXPANDER__API_KEY": SECRET,
         "SEARCHSVC_EXPANDER__PROMPT": "p",
         "SEARCHSVC_TEXT__USER_DICTIONARY": str(file),
+        "SEARCHSVC_STATE__STORE": "sqlite",
         "SEARCHSVC_API__HOST": "0.0.0.0",
         "SEARCHSVC_API__PORT": "0",
         "SEARCHSVC_API__ALLOW_ANONYMOUS": "true",
@@ -111,11 +112,19 @@ def test_every_setting_can_be_set_by_its_variable(toml, tmp_path):
     assert loaded.settings.api.allow_anonymous is True
 
 
-def test_there_are_at_most_25_settings_in_five_groups():
+def test_state_on_elasticsearch_needs_that_engine(toml):
+    toml.write_text("[state]\nstore = 'elasticsearch'\n")
+
+    assert load(toml, SEARCHSVC_ENGINE="elasticsearch").settings.state.store == "elasticsearch"
+    with pytest.raises(ConfigurationError, match="state: store is elasticsearch, but the engine is embedded"):
+        load(toml)
+
+
+def test_there_are_at_most_25_settings_in_six_groups():
     groups = [field.annotation for field in Settings.model_fields.values() if hasattr(field.annotation, "model_fields")]
 
     assert len(KEYS) <= 25
-    assert len(groups) == 5
+    assert len(groups) == 6
 
 
 @pytest.mark.parametrize(
