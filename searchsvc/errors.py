@@ -5,6 +5,7 @@
       UnknownIndex              no index of that name                             404
       Unauthenticated           credentials are missing or wrong                  401
       Forbidden                 the caller may not                                403
+      Conflict                  somebody else changed it in the meantime          409
       InvalidDocuments          a line of a JSONL file cannot be loaded           (CLI)
       ConfigurationError        a setting or a collection folder is wrong         (CLI)
       StageError                a backend failed; an optional stage degrades
@@ -80,6 +81,10 @@ class Unauthenticated(SearchError):
 
 class Forbidden(SearchError):
     """The caller may not do this."""
+
+
+class Conflict(SearchError):
+    """It was changed by somebody else since it was read: nothing was written."""
 
 
 class InvalidDocuments(SearchError):

@@ -255,3 +255,38 @@ class Engine(Protocol):
     async def close(self) -> None:
         """Gives back connections and files."""
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """A document of the state of this service."""
+
+    value: Mapping[str, Any]
+    """A JSON object."""
+    revision: str
+    """Differs after every write; says nothing else."""
+
+
+class StateStore(Protocol):
+    """What the service remembers: small JSON documents by kind and name. Kind and name are text that UTF-8 can hold."""
+
+    @property
+    def place(self) -> str:
+        """Where they lie: "elasticsearch", "sqlite", or "undecided" before the first use."""
+        ...
+
+    async def read(self, kind: str, name: str) -> Stored | None:
+        """The document as it was written last, None if there is none. Raises StageError, ConfigurationError."""
+        ...
+
+    async def write(self, kind: str, name: str, value: Mapping[str, Any], *, expected: str | None) -> str:
+        """Writes if the revision is still `expected` (None: if there is no document) and returns the new revision.
+
+        Raises Conflict if it is another; BackendTimeout and BackendUnavailable leave open whether it was written.
+        Raises StageError, ConfigurationError. Raises ValueError or TypeError for a value that JSON cannot hold.
+        """
+        ...
+
+    async def names(self, kind: str) -> tuple[str, ...]:
+        """The names of all documents of that kind, sorted. Raises StageError, ConfigurationError."""
+        ...

@@ -1,0 +1,1 @@
+"""What the service remembers between requests and restarts, in Elasticsearch or in a file of SQLite."""
