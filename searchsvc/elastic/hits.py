@@ -68,20 +68,20 @@ class FailedItem:
 
 def ranking(reply: Any) -> Ranking:
     """The candidates, best first."""
-    with _shape("a search"):
+    with shape("a search"):
         return Ranking(candidates=tuple(map(_candidate, reply["hits"]["hits"])), score_kind=ScoreKind.BM25)
 
 
 def total(reply: Any) -> Total:
     """How many documents match."""
-    with _shape("a search"):
+    with shape("a search"):
         counted = reply["hits"]["total"]
         return Total(value=counted["value"], relation=counted["relation"])
 
 
 def missing_part(reply: Any) -> str:
     """Why this answer covers a part of the index only, as a sentence; empty if it covers all of it."""
-    with _shape("a search"):
+    with shape("a search"):
         shards = reply["_shards"]
         if shards["failed"]:
             reasons = sorted({str(failure["reason"].get("type")) for failure in shards.get("failures", ())})
@@ -92,20 +92,20 @@ def missing_part(reply: Any) -> str:
 
 def overloaded(reply: Any) -> bool:
     """Whether shards are missing because they are busy: then a retry makes it worse."""
-    with _shape("a search"):
+    with shape("a search"):
         failures = reply["_shards"].get("failures", ())
         return any(failure["reason"].get("type") in OVERLOAD_TYPES for failure in failures)
 
 
 def took_ms(reply: Any) -> float:
     """Milliseconds that Elasticsearch worked on it, by its own clock."""
-    with _shape("a search"):
+    with shape("a search"):
         return float(reply["took"])
 
 
 def term_counts(reply: Any, terms: Sequence[str]) -> TermCounts:
     """Document frequencies of the terms that were asked for, in the order of the request."""
-    with _shape("a count of terms"):
+    with shape("a count of terms"):
         buckets = reply["aggregations"]["df"]["buckets"] if terms else ()
         df = {term: int(bucket["doc_count"]) for term, bucket in zip(terms, buckets, strict=True)}
         return TermCounts(doc_count=reply["hits"]["total"]["value"], df=df)
@@ -113,7 +113,7 @@ def term_counts(reply: Any, terms: Sequence[str]) -> TermCounts:
 
 def failed_items(reply: Any) -> list[FailedItem]:
     """The documents of a bulk request that were not stored; most often none."""
-    with _shape("a bulk request"):
+    with shape("a bulk request"):
         if not reply["errors"]:
             return []
         return [_failed(item["index"]) for item in reply["items"] if "error" in item["index"]]
@@ -121,7 +121,7 @@ def failed_items(reply: Any) -> list[FailedItem]:
 
 def physical_indices(reply: Any) -> list[PhysicalIndex]:
     """The indices of this service in an answer of `GET /PATTERN`, in the order of their names."""
-    with _shape("a list of indices"):
+    with shape("a list of indices"):
         described = [
             PhysicalIndex(
                 index=index,
@@ -136,26 +136,26 @@ def physical_indices(reply: Any) -> list[PhysicalIndex]:
 
 def mapping_metas(reply: Any) -> dict[str, Mapping[str, Any]]:
     """`_meta` by physical index, in an answer of `GET /NAME/_mapping`."""
-    with _shape("a mapping"):
+    with shape("a mapping"):
         return {index: entry["mappings"].get("_meta", {}) for index, entry in reply.items()}
 
 
 def load_mark(meta: Mapping[str, Any]) -> LoadMark:
     """The mark in the `_meta` of a mapping; an empty one if no load began."""
-    with _shape("a mapping"):
+    with shape("a mapping"):
         mark = meta.get("load", {})
         return LoadMark(token=str(mark.get("token", "")), began_at=str(mark.get("began_at", "")))
 
 
 def published_names(reply: Any) -> tuple[str, ...]:
     """The names that point to an index of this service, in an answer of `GET /PATTERN/_alias`."""
-    with _shape("a list of aliases"):
+    with shape("a list of aliases"):
         return tuple(sorted({name_of(index) for index, entry in reply.items() if name_of(index) in entry["aliases"]}))
 
 
 def index_status(index: PhysicalIndex, reply: Any) -> IndexStatus:
     """`index` with the numbers of an answer of `GET /PATTERN/_stats`; 0 where a shard gives none."""
-    with _shape("index statistics"):
+    with shape("index statistics"):
         primaries = reply["indices"].get(index.index, {}).get("primaries", {})
         return IndexStatus(
             index=index.index,
@@ -168,13 +168,13 @@ def index_status(index: PhysicalIndex, reply: Any) -> IndexStatus:
 
 def count(reply: Any) -> int:
     """The number in an answer of `GET /NAME/_count`."""
-    with _shape("a count"):
+    with shape("a count"):
         return int(reply["count"])
 
 
 def shards_started(reply: Any) -> bool:
     """Whether a new index has a shard that can be written to."""
-    with _shape("the making of an index"):
+    with shape("the making of an index"):
         return bool(reply["shards_acknowledged"])
 
 
@@ -203,7 +203,8 @@ def _failed(item: Mapping[str, Any]) -> FailedItem:
 
 
 @contextmanager
-def _shape(what: str) -> Iterator[None]:
+def shape(what: str) -> Iterator[None]:
+    """Turns what goes wrong while `what` is read into BackendRejected: the answer is not Elasticsearch's."""
     try:
         yield
     except (KeyError, TypeError, AttributeError, ValueError) as error:
