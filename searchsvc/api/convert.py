@@ -3,31 +3,53 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
-from searchsvc.api.wire import ExpansionBody, RangeBody, RerankBody, SearchBody
-from searchsvc.errors import InvalidRequest, json_pointer
+from searchsvc.api.source import highlights, picked
+from searchsvc.api.unions import ConditionBody, FacetBody, FilterBody, FiltersBody, RangeBody
+from searchsvc.api.wire import ExpansionBody, RerankBody, SearchBody
+from searchsvc.checks import check_window
+from searchsvc.errors import json_pointer
 from searchsvc.model import (
     AnyOf,
+    Exists,
     ExpansionOptions,
     Explanation,
+    Facet,
     Filters,
     Form,
     Mode,
+    Not,
     Range,
+    RangesFacet,
+    RawFilter,
     RerankOptions,
     RerankQuery,
     SearchRequest,
+    SortKey,
+    TermsFacet,
+    Value,
 )
-from searchsvc.result import ExpansionTerm, Placement, RankedCandidate, SearchResult, StageTrace
-from searchsvc.service import check_window
+from searchsvc.protocols import OpenIndex
+from searchsvc.result import (
+    ExpansionTerm,
+    FacetCount,
+    FacetCounts,
+    Placement,
+    RankedCandidate,
+    SearchResult,
+    StageTrace,
+)
+from searchsvc.schema import Caller
 from searchsvc.text import snippet
 
 _MARKED = 64
 """Of a long query's terms so many, the longest, are marked in snippets."""
 
 
-def to_request(body: SearchBody) -> SearchRequest:
+def to_request(body: SearchBody, caller: Caller | None = None) -> SearchRequest:
     """The search that the body asks for. Raises InvalidRequest if the page lies beyond the window."""
     rerank = _rerank(body.rerank)
     request = SearchRequest(
@@ -43,13 +65,31 @@ def to_request(body: SearchBody) -> SearchRequest:
         explain=body.explain,
         timeout_ms=body.timeout_ms,
         client_id=body.client_id,
+        fields=None if body.fields is None else tuple(body.fields),
+        facets=_facets(body.facets),
+        sort=() if isinstance(body.sort, str) else tuple(map(_sort_key, body.sort)),
+        collapse=body.collapse,
+        highlight=tuple(body.highlight),
+        cursor=body.cursor,
+        caller=caller,
     )
     check_window(request)
     return request
 
 
-def to_reply(result: SearchResult) -> dict[str, Any]:
-    """The answer as JSON values, in the shape of `wire.SearchReply`."""
+def place_in(body: SearchBody, pointer: str) -> str:
+    """Where in the body as it was sent the thing is that the service calls by the name of its field."""
+    for part, entries in (("facets", body.facets), ("sort", body.sort)):
+        if isinstance(entries, list) and pointer.startswith(f"/{part}/"):
+            pointers = [json_pointer(part, _name(each)) for each in entries]
+            return f"/{part}/{pointers.index(pointer)}" if pointer in pointers else pointer
+    return pointer
+
+
+def to_reply(
+    result: SearchResult, *, fields: Sequence[str] | None = None, highlight: Sequence[str] = ()
+) -> dict[str, Any]:
+    """The answer as JSON values, in the shape of `wire.SearchReply`, with these source fields (None: all)."""
     account = result.expansion
     marked = frozenset(sorted(result.matched_terms, key=lambda term: (-len(term), term))[:_MARKED])
     return {
@@ -66,9 +106,23 @@ def to_reply(result: SearchResult) -> dict[str, Any]:
             "terms": [_term(term) for term in account.terms],
         },
         "total": {"value": result.total.value, "relation": result.total.relation},
-        "hits": [_hit(hit, marked) for hit in result.hits],
+        "hits": [_hit(hit, marked, fields, highlight) for hit in result.hits],
+        "facets": {facet.field: _facet_counts(facet) for facet in result.facets},
+        "next_cursor": result.next_cursor,
         "stages": [_stage(trace) for trace in result.stages],
         "degraded": [{"stage": trace.stage, "reason": trace.reason} for trace in result.degraded],
+    }
+
+
+def index_reply(name: str, opened: OpenIndex) -> dict[str, Any]:
+    """What a request may name on the index, in the shape of `wire.IndexReply`."""
+    schema = opened.schema
+    return {
+        "name": name,
+        "kind": "adopted" if opened.as_written else "managed",
+        "fields": [asdict(field) for field in schema.fields.values()],
+        "returned": schema.returned,
+        "problems": schema.problems,
     }
 
 
@@ -95,24 +149,63 @@ def _rerank(value: str | RerankBody) -> RerankOptions:
     )
 
 
-def _filters(filters: dict[str, Any]) -> Filters:
-    return tuple(_condition(field, value) for field, value in filters.items())
+def _filters(filters: FiltersBody) -> Filters:
+    by_field = tuple(_condition(field, value) for field, value in filters.by_field().items())
+    return by_field if filters.es is None else (*by_field, RawFilter(query=filters.es))
 
 
-def _condition(field: str, value: str | list[str] | RangeBody) -> AnyOf | Range:
-    if isinstance(value, RangeBody):
-        bounds = value.model_dump(exclude_none=True)
-        if not bounds:
-            raise InvalidRequest(
-                "The range has no bound.", pointer=json_pointer("filters", field), hint="Give one of gte, gt, lte, lt."
-            )
-        return Range(field=field, **bounds)
-    values = (value,) if isinstance(value, str) else tuple(value)
-    if not values:
-        raise InvalidRequest(
-            "The list of values is empty.", pointer=json_pointer("filters", field), hint="Give one value or more."
-        )
-    return AnyOf(field=field, values=values)
+def _condition(field: str, value: Value | list[Value] | ConditionBody) -> AnyOf | Range | Exists | Not:
+    if isinstance(value, FilterBody) and value.not_ is not None:
+        return Not(condition=_plain_condition(field, value.not_))
+    return _plain_condition(field, value)
+
+
+def _plain_condition(field: str, value: Value | list[Value] | ConditionBody) -> AnyOf | Range | Exists:
+    if isinstance(value, ConditionBody):
+        return _range(field, value) if value.exists is None else Exists(field=field, present=value.exists)
+    return AnyOf(field=field, values=tuple(value) if isinstance(value, list) else (value,))
+
+
+def _range(field: str, body: RangeBody) -> Range:
+    return Range(field=field, **body.bounds())
+
+
+def _facets(facets: list[str] | dict[str, FacetBody]) -> tuple[Facet, ...]:
+    if isinstance(facets, list):
+        return tuple(TermsFacet(field=field) for field in dict.fromkeys(facets))
+    return tuple(
+        TermsFacet(field=field, size=body.size)
+        if body.ranges is None
+        else RangesFacet(field=field, ranges=tuple(_range(field, each) for each in body.ranges))
+        for field, body in facets.items()
+    )
+
+
+def _sort_key(entry: str | dict[str, Any]) -> SortKey:
+    name = _name(entry)
+    return SortKey(field=name, descending=isinstance(entry, dict) and entry[name] == "desc")
+
+
+def _name(entry: str | dict[str, Any]) -> str:
+    return entry if isinstance(entry, str) else next(iter(entry))
+
+
+def _facet_counts(facet: FacetCounts) -> dict[str, Any]:
+    ranges = any(isinstance(each.value, Range) for each in facet.counts)
+    return {
+        "kind": "ranges" if ranges else "terms",
+        "values": [{**_facet_value(each), "count": each.count} for each in facet.counts],
+        "other": facet.other,
+        "error": facet.error,
+    }
+
+
+def _facet_value(counted: FacetCount) -> dict[str, Any]:
+    value = counted.value
+    if not isinstance(value, Range):
+        return {"value": value}
+    bounds = {"gte": value.gte, "gt": value.gt, "lte": value.lte, "lt": value.lt}
+    return {name: bound for name, bound in bounds.items() if bound is not None}
 
 
 def _term(term: ExpansionTerm) -> dict[str, Any]:
@@ -127,7 +220,9 @@ def _term(term: ExpansionTerm) -> dict[str, Any]:
     }
 
 
-def _hit(hit: RankedCandidate, terms: frozenset[str]) -> dict[str, Any]:
+def _hit(
+    hit: RankedCandidate, terms: frozenset[str], fields: Sequence[str] | None, highlight: Sequence[str]
+) -> dict[str, Any]:
     candidate = hit.candidate
     reply = {
         "doc_id": candidate.doc_id,
@@ -136,11 +231,15 @@ def _hit(hit: RankedCandidate, terms: frozenset[str]) -> dict[str, Any]:
         "score_kind": hit.score_kind,
         "title": candidate.title,
         "snippet": snippet(candidate.text or candidate.title, terms),
-        "source": candidate.source,
+        "source": candidate.source if fields is None else picked(candidate.source, fields),
         "retrieval": _placement(hit.retrieval),
         "rerank": _placement(hit.rerank),
         "movement": hit.movement,
     }
+    if highlight:
+        reply["highlights"] = highlights(candidate.source, highlight, terms)
+    if candidate.sort_values:
+        reply["sort"] = list(candidate.sort_values)
     if hit.explanation is not None:
         reply["explanation"] = _explanation(hit.explanation)
     return reply

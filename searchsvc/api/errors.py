@@ -10,29 +10,38 @@ from typing import Any
 import orjson
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
-from searchsvc.api.wire import ExpansionBody, RangeBody, RerankBody, SearchBody
+from searchsvc.api.unions import BRANCHES, ConditionBody, FacetBody, FilterBody, RangeBody
+from searchsvc.api.wire import ExpansionBody, RerankBody, SearchBody
 from searchsvc.errors import (
     BackendTimeout,
     BackendUnavailable,
     BadModelOutput,
     ConfigurationError,
+    Forbidden,
     InvalidRequest,
     Overloaded,
     SearchError,
     StageError,
+    Unauthenticated,
     UnknownIndex,
     json_pointer,
 )
 from searchsvc.suggest import did_you_mean
 
 _log = logging.getLogger(__name__)
-_RETRY_AFTER_S = 1
+_HEADERS = {
+    HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": 'Basic realm="searchsvc"'},
+    HTTPStatus.SERVICE_UNAVAILABLE: {"Retry-After": "1"},
+}
 
 _STATUS: tuple[tuple[type[SearchError], HTTPStatus], ...] = (
     (InvalidRequest, HTTPStatus.UNPROCESSABLE_ENTITY),
     (UnknownIndex, HTTPStatus.NOT_FOUND),
+    (Unauthenticated, HTTPStatus.UNAUTHORIZED),
+    (Forbidden, HTTPStatus.FORBIDDEN),
     (BackendTimeout, HTTPStatus.GATEWAY_TIMEOUT),
     (BackendUnavailable, HTTPStatus.SERVICE_UNAVAILABLE),
     (Overloaded, HTTPStatus.SERVICE_UNAVAILABLE),
@@ -69,18 +78,17 @@ def problem(
         "retryable": retryable,
         "errors": list(errors),
     }
-    headers = {"Retry-After": str(_RETRY_AFTER_S)} if status is HTTPStatus.SERVICE_UNAVAILABLE else None
-    return Response(orjson.dumps(body), status.value, headers, media_type="application/problem+json")
+    return Response(orjson.dumps(body), status.value, _HEADERS.get(status), media_type="application/problem+json")
 
 
-async def _search_error(_: Request, error: Exception) -> Response:
+async def _search_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, SearchError)  # noqa: S101 - narrows the type: registered for SearchError alone
     status = next(status for kind, status in _STATUS if isinstance(error, kind))
     if isinstance(error, ConfigurationError):
         _log.error("configuration: %s", error)
         error = ConfigurationError("The service is set up wrongly; its log says how.")
     pointed = [{"pointer": error.pointer, "detail": error.message}] if isinstance(error, InvalidRequest) else []
-    if isinstance(error, UnknownIndex):
+    if isinstance(error, UnknownIndex) and request.method == "POST":
         pointed = [{"pointer": "/index", "detail": error.message}]
     return problem(
         status,
@@ -139,38 +147,43 @@ def _next_step(error: SearchError) -> str:
         return "Try again, or allow more time with timeout_ms."
     if isinstance(error, BackendUnavailable | Overloaded):
         return "Try again in a moment."
+    if isinstance(error, Unauthenticated):
+        return "Send the header Authorization, as you would to Elasticsearch."
+    if isinstance(error, Forbidden):
+        return "Ask whoever runs Elasticsearch for the privilege to read this index."
     return "See the log of the service."
 
 
 def _told(error: dict[str, Any]) -> dict[str, str]:
     """Where and what, without the value: it may be long, private, or no valid text."""
-    location = _location(error["loc"])
+    location = [str(part) for part in error["loc"][1:] if part not in BRANCHES]
     pointer = json_pointer(*location)
+    if error["type"] in ("model_type", "dict_type"):
+        return {"pointer": pointer, "detail": "Give an object"}
     if error["type"] != "extra_forbidden":
         return {"pointer": pointer, "detail": str(error["msg"])}
-    hint = did_you_mean(
-        location[-1][:_LONGEST_NAME], _FIELDS.get(location[0] if len(location) > 1 else "", _FIELDS[""])
-    )
+    hint = did_you_mean(location[-1][:_LONGEST_NAME], _siblings(location))
     return {"pointer": pointer, "detail": f"There is no such field. {hint}"}
 
 
-def _location(loc: Sequence[Any]) -> list[str]:
-    """The path of a field: pydantic's, without `body` in front and the names of union branches behind a union."""
-    path = [str(part) for part in loc[1:]]
-    branch = 2 if path[:1] == ["filters"] else 1 if path[:1] in (["expansion"], ["rerank"]) else len(path)
-    return path[:branch] + path[branch + 1 :]
+def _siblings(location: Sequence[str]) -> list[str]:
+    """The fields that the object at this place has, whose last part is none of them."""
+    part = location[0] if len(location) > 1 else ""
+    nested = len(location) > 3
+    shapes: dict[str, type[BaseModel]] = {
+        "expansion": ExpansionBody,
+        "rerank": RerankBody,
+        "filters": ConditionBody if nested else FilterBody,
+        "facets": RangeBody if nested else FacetBody,
+    }
+    shape = shapes.get(part, SearchBody)
+    return [field.alias or name for name, field in shape.model_fields.items()]
 
 
 _TOLD = 20
 """Of the errors of one request, so many are told."""
 _LONGEST_NAME = 64
 _SEND = "Send one JSON object in UTF-8; /docs shows its fields."
-_FIELDS = {
-    "": [field.alias or name for name, field in SearchBody.model_fields.items()],
-    "expansion": list(ExpansionBody.model_fields),
-    "rerank": list(RerankBody.model_fields),
-    "filters": list(RangeBody.model_fields),
-}
 
 
 def _kebab(name: str) -> str:

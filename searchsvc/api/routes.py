@@ -11,11 +11,12 @@ from typing import Any, TypeVar, cast
 import orjson
 from fastapi import APIRouter, Request, Response
 
-from searchsvc.api.convert import to_reply, to_request
+from searchsvc.api.convert import index_reply, place_in, to_reply, to_request
 from searchsvc.api.errors import problem
-from searchsvc.api.wire import InfoReply, Problem, ReadyReply, SearchBody, SearchReply
-from searchsvc.errors import SearchError
+from searchsvc.api.wire import IndexReply, InfoReply, Problem, ReadyReply, SearchBody, SearchReply
+from searchsvc.errors import InvalidRequest, SearchError, Unauthenticated
 from searchsvc.model import DEFAULT_INDEX
+from searchsvc.schema import Caller
 from searchsvc.wiring import Runtime
 
 _CLIENT_GONE = 499
@@ -31,6 +32,8 @@ def _problem(description: str) -> dict[str, Any]:
 
 _SEARCH_PROBLEMS: dict[int | str, dict[str, Any]] = {
     400: _problem("The body is not JSON."),
+    401: _problem("Searches run in the caller's name, and `Authorization` is missing or wrong."),
+    403: _problem("The caller may not read the index, or raw filters are not allowed."),
     404: _problem("There is no such index."),
     408: _problem("The body did not arrive in time."),
     413: _problem("The body is too large."),
@@ -41,6 +44,9 @@ _SEARCH_PROBLEMS: dict[int | str, dict[str, Any]] = {
     503: _problem("The search engine is away or busy."),
     504: _problem("The search engine did not answer within timeout_ms."),
 }
+_INDEX_PROBLEMS: dict[int | str, dict[str, Any]] = {
+    status: _SEARCH_PROBLEMS[status] for status in (404, 500, 502, 503, 504)
+}
 
 router = APIRouter()
 _Value = TypeVar("_Value")
@@ -49,8 +55,23 @@ _Value = TypeVar("_Value")
 @router.post("/v1/search", response_model=SearchReply, responses=_SEARCH_PROBLEMS)
 async def search(body: SearchBody, request: Request) -> Response:
     """Search one index: candidates, expansion, reranking, and an account of every stage."""
-    result = await _while_there(request, _runtime(request).service.search(to_request(body)))
-    return Response(status_code=_CLIENT_GONE) if result is None else _json(to_reply(result))
+    wanted = to_request(body, _caller(request))
+    try:
+        result = await _while_there(request, _runtime(request).service.search(wanted))
+    except InvalidRequest as error:
+        raise InvalidRequest(error.message, pointer=place_in(body, error.pointer), hint=error.hint) from None
+    if result is None:
+        return Response(status_code=_CLIENT_GONE)
+    if not body.highlight:
+        return _json(to_reply(result, fields=body.fields))
+    reply = await asyncio.to_thread(to_reply, result, fields=body.fields, highlight=body.highlight)  # seconds at worst
+    return _json(reply)
+
+
+@router.get("/v1/indices/{name}", response_model=IndexReply, responses=_INDEX_PROBLEMS)
+async def index(name: str, request: Request) -> Response:
+    """What a request may name on an index: its fields, and what may be done with each."""
+    return _json(index_reply(name, await _runtime(request).engine.open(name)))
 
 
 @router.get("/livez")
@@ -82,6 +103,23 @@ async def info(request: Request) -> Response:
 
 def _runtime(request: Request) -> Runtime:
     return cast("Runtime", request.app.state.runtime)
+
+
+def _caller(request: Request) -> Caller | None:
+    """Who asks, where searches run in the caller's name; else the header, which is for somebody else, is not read.
+
+    Raises Unauthenticated, whose words never hold the header.
+    """
+    settings = _runtime(request).settings
+    if settings.engine != "elasticsearch" or settings.elasticsearch.run_as != "caller":
+        return None
+    given = request.headers.getlist("Authorization")
+    if not given:
+        raise Unauthenticated("Searches run with the rights of whoever asks, and nobody is named.")
+    scheme, _, credentials = given[0].partition(" ")
+    if len(given) > 1 or not (scheme and credentials.strip() and given[0].isascii() and given[0].isprintable()):
+        raise Unauthenticated("The header Authorization is not one scheme and its credentials.")
+    return Caller(authorization=given[0])
 
 
 async def _while_there(request: Request, work: Awaitable[_Value]) -> _Value | None:

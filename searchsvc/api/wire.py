@@ -6,25 +6,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag
 
-FilterWord = Annotated[str, StringConstraints(min_length=1, max_length=8191)]
-"""At most 32,764 bytes, what Elasticsearch takes as one keyword."""
+from searchsvc.api.unions import OBJECT, WORD, FacetsBody, FieldName, FiltersBody, SortBody, Strict, shape
+
 _Name = Annotated[str, StringConstraints(max_length=64)]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class RangeBody(_Strict):
-    """Bounds of a time field, ISO 8601."""
-
-    gte: str | None = None
-    gt: str | None = None
-    lte: str | None = None
-    lt: str | None = None
-
-
-class ExpansionBody(_Strict):
+class ExpansionBody(Strict):
     """How to expand the query."""
 
     mode: Literal["off", "on", "auto"] = "on"
@@ -35,7 +22,7 @@ class ExpansionBody(_Strict):
     prompt: _Name | None = Field(None, description="Id of a prompt.")
 
 
-class RerankBody(_Strict):
+class RerankBody(Strict):
     """How to rerank the candidates."""
 
     mode: Literal["off", "on"] = "on"
@@ -44,40 +31,29 @@ class RerankBody(_Strict):
     instruction: str | None = Field(None, max_length=2000)
 
 
-def _shape(value: Any) -> str:
-    """Which branch of a union a value is meant for, so that errors speak of that branch alone."""
-    if isinstance(value, dict | BaseModel):
-        return "object"
-    return "list" if isinstance(value, list) else "word"
+_word_or_object = Discriminator(lambda value: OBJECT if shape(value) == OBJECT else WORD)
+_Expansion = Annotated[Annotated[_Name, Tag(WORD)] | Annotated[ExpansionBody, Tag(OBJECT)], _word_or_object]
+_Rerank = Annotated[Annotated[Literal["off", "on"], Tag(WORD)] | Annotated[RerankBody, Tag(OBJECT)], _word_or_object]
 
 
-_Expansion = Annotated[
-    Annotated[_Name, Tag("word")] | Annotated[ExpansionBody, Tag("object")],
-    Discriminator(lambda value: "object" if _shape(value) == "object" else "word"),
-]
-_Rerank = Annotated[
-    Annotated[Literal["off", "on"], Tag("word")] | Annotated[RerankBody, Tag("object")],
-    Discriminator(lambda value: "object" if _shape(value) == "object" else "word"),
-]
-_Filter = Annotated[
-    Annotated[FilterWord, Tag("word")]
-    | Annotated[list[FilterWord], Field(max_length=1024), Tag("list")]
-    | Annotated[RangeBody, Tag("object")],
-    Discriminator(_shape),
-]
-
-
-class SearchBody(_Strict):
+class SearchBody(Strict):
     """One search."""
 
     query: str = Field(description="At most 8,192 characters, one of them not blank.", min_length=1)
     index: str = Field("documents", min_length=1, max_length=255)
     size: int = Field(10, ge=0, le=200)
     from_: int = Field(0, alias="from", ge=0, le=200)
-    filters: dict[str, _Filter] = Field(
-        default_factory=dict,
-        max_length=32,
-        description="{field: value | [any of] | {gte, gt, lte, lt}}, all must hold.",
+    cursor: str | None = Field(None, min_length=1, description="* for the first page, then next_cursor of the last.")
+    filters: FiltersBody = Field(
+        default_factory=FiltersBody,
+        description="{field: value | [any of] | {gte, gt, lte, lt} | {not} | {exists}, es: raw}, all must hold.",
+    )
+    fields: list[FieldName] | None = Field(None, max_length=64, description="Source fields that come back.")
+    facets: FacetsBody = Field(default_factory=list, description="[field] or {field: {size} | {ranges}}.")
+    sort: SortBody = Field("relevance", description="relevance, or [field | {field: asc | desc}].")
+    collapse: FieldName | None = Field(None, description="One document for each value of this field.")
+    highlight: list[FieldName] = Field(
+        default_factory=list, max_length=8, description="Source fields in which matched words are marked."
     )
     expansion: _Expansion = Field("auto", description="off, on, auto, a method's name, or an object.")
     rerank: _Rerank = "on"
@@ -144,7 +120,29 @@ class HitReply(BaseModel):
     retrieval: PlacementReply | None
     rerank: PlacementReply | None
     movement: int | None
+    highlights: dict[str, list[str]] | None = Field(None, description="Where asked for: marked fragments by field.")
+    sort: list[Any] | None = Field(None, description="The values that the hits are sorted by, unless by relevance.")
     explanation: ExplanationReply | None = None
+
+
+class FacetValueReply(BaseModel):
+    """A value or a range, and how many matching documents have it."""
+
+    value: str | int | float | bool | None = None
+    gte: str | int | float | None = None
+    gt: str | int | float | None = None
+    lte: str | int | float | None = None
+    lt: str | int | float | None = None
+    count: int
+
+
+class FacetReply(BaseModel):
+    """The values of one field over the matches of the original query."""
+
+    kind: Literal["terms", "ranges"]
+    values: list[FacetValueReply]
+    other: int = Field(description="How many values of matching documents are not among these.")
+    error: int = Field(description="By how much a count may be too low.")
 
 
 class StageReply(BaseModel):
@@ -175,6 +173,8 @@ class SearchReply(BaseModel):
     expansion: ExpansionReply
     total: TotalReply
     hits: list[HitReply]
+    facets: dict[str, FacetReply]
+    next_cursor: str | None
     stages: list[StageReply]
     degraded: list[DegradedReply]
 
@@ -196,6 +196,27 @@ class ReadyReply(BaseModel):
 
     status: Literal["ready"]
     indices: list[str]
+
+
+class FieldReply(BaseModel):
+    """What a request may do with a field."""
+
+    name: str
+    kind: Literal["keyword", "date", "number", "boolean", "text"]
+    nested: str | None
+    filter: bool
+    facet: bool
+    sort: bool
+
+
+class IndexReply(BaseModel):
+    """What a request may name on an index."""
+
+    name: str
+    kind: Literal["managed", "adopted"]
+    fields: list[FieldReply]
+    returned: list[str] | None = Field(description="Source fields that come back; null: whatever a document holds.")
+    problems: list[str] = Field(description="What the index's table names and its mapping does not have any more.")
 
 
 class PartReply(BaseModel):

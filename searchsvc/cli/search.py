@@ -13,11 +13,11 @@ from rich.tree import Tree
 
 from searchsvc.api.convert import to_reply, to_request
 from searchsvc.api.wire import SearchBody
+from searchsvc.checks import MAX_DEPTH
 from searchsvc.cli.common import EngineName, Json, out, print_json, settings, talk
 from searchsvc.errors import InvalidRequest
 from searchsvc.model import Explanation
 from searchsvc.result import RankedCandidate, SearchResult
-from searchsvc.service import MAX_DEPTH
 from searchsvc.wiring import open_runtime
 
 
