@@ -13,6 +13,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from searchsvc.documents import BadLine, Document, read_documents
@@ -20,7 +21,7 @@ from searchsvc.embedded.encoder import ENCODER
 from searchsvc.embedded.engine import EmbeddedEngine
 from searchsvc.forms import plain_query
 from searchsvc.model import Deadline
-from searchsvc.protocols import ExpandRequest, OpenIndex
+from searchsvc.protocols import ExpandRequest, OpenIndex, RetrieveRequest
 from searchsvc.result import Retrieval
 from searchsvc.text import Analyzer
 
@@ -64,16 +65,15 @@ async def load(engine: EmbeddedEngine, collection: Path, label: str) -> None:
 async def measure(index: OpenIndex, queries: list[str]) -> None:
     analyzer = Analyzer()
 
+    def wanted(query: str) -> RetrieveRequest:
+        terms = plain_query(query, analyzer.terms(query))
+        return RetrieveRequest(query=terms, top_k=DEPTH, deadline=Deadline.after_ms(10_000))
+
     async def retrieve(query: str) -> Retrieval:
-        return await index.retriever.retrieve(
-            plain_query(query, analyzer.terms(query)), top_k=DEPTH, filters=(), deadline=Deadline.after_ms(10_000)
-        )
+        return await index.retriever.retrieve(wanted(query))
 
     async def explain(query: str) -> Retrieval:
-        wanted = plain_query(query, analyzer.terms(query))
-        return await index.retriever.retrieve(
-            wanted, top_k=DEPTH, filters=(), deadline=Deadline.after_ms(10_000), explain=True
-        )
+        return await index.retriever.retrieve(replace(wanted(query), explain=True))
 
     async def expand(query: str) -> None:
         assert index.neighbours is not None

@@ -27,7 +27,7 @@ from searchsvc.evaluation.collection import Collection, read_collection
 from searchsvc.evaluation.lines import json_lines, required_id, required_text
 from searchsvc.evaluation.measures import values
 from searchsvc.model import Deadline, Form, Ranking, WeightedQuery
-from searchsvc.protocols import OpenIndex
+from searchsvc.protocols import OpenIndex, RetrieveRequest
 from searchsvc.result import Expansion, ExpansionTerm
 from searchsvc.settings import load_settings
 from searchsvc.text import extract_keywords
@@ -58,7 +58,7 @@ async def load(runtime: Runtime, collection: Collection) -> OpenIndex:
 
 
 async def retrieve(index: OpenIndex, query: WeightedQuery) -> Ranking:
-    return (await index.retriever.retrieve(query, top_k=100, filters=(), deadline=deadline())).ranking
+    return (await index.retriever.retrieve(RetrieveRequest(query=query, top_k=100, deadline=deadline()))).ranking
 
 
 async def expansion(runtime: Runtime, index: OpenIndex, text: str) -> Expansion:

@@ -17,6 +17,7 @@ from rich.progress import track
 from searchsvc import forms
 from searchsvc.evaluation.collection import Collection, read_collection
 from searchsvc.model import Deadline, Ranking
+from searchsvc.protocols import RetrieveRequest
 from searchsvc.settings import load_settings
 from searchsvc.wiring import Runtime, open_runtime
 
@@ -33,7 +34,7 @@ async def loaded(runtime: Runtime, collection: Collection) -> str:
 async def top(runtime: Runtime, name: str, text: str) -> Ranking:
     index = await runtime.engine.open(name)
     query = forms.plain_query(text, runtime.analyzer.terms(text))
-    found = await index.retriever.retrieve(query, top_k=TOP, filters=(), deadline=Deadline.after_ms(30_000))
+    found = await index.retriever.retrieve(RetrieveRequest(query=query, top_k=TOP, deadline=Deadline.after_ms(30_000)))
     return found.ranking
 
 

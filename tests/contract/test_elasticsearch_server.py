@@ -25,6 +25,7 @@ from searchsvc.model import Deadline, WeightedQuery, WeightedTerm
 from searchsvc.result import Retrieval
 from tests.support.model_servers import serving_raw
 from tests.support.recorded_elasticsearch import recorded
+from tests.support.requests import wanted
 from tests.support.scripted_elasticsearch import (
     Answer,
     Server,
@@ -68,11 +69,7 @@ async def searches(*urls: str) -> AsyncIterator[Searches]:
 async def retrieve(url: str, *more: str, deadline_ms: float = DEADLINE_MS, explain: bool = False) -> Retrieval:
     async with searches(url, *more) as through:
         return await ElasticRetriever(through, INDEX).retrieve(
-            query("python", "失败"),
-            top_k=10,
-            filters=(),
-            deadline=Deadline.after_ms(deadline_ms),
-            explain=explain,
+            wanted(query("python", "失败"), deadline=Deadline.after_ms(deadline_ms), explain=explain)
         )
 
 
@@ -110,9 +107,7 @@ async def test_the_server_is_told_to_stop_before_we_stop_listening() -> None:
 
 async def test_a_query_without_terms_finds_nothing_and_costs_no_call() -> None:
     async with scripted(FULL) as server, searches(server.url) as through:
-        retrieval = await ElasticRetriever(through, INDEX).retrieve(
-            query(), top_k=10, filters=(), deadline=Deadline.after_ms(DEADLINE_MS)
-        )
+        retrieval = await ElasticRetriever(through, INDEX).retrieve(wanted(query()))
 
     assert len(retrieval.ranking) == 0
     assert retrieval.total.value == 0
@@ -123,7 +118,7 @@ async def test_a_query_goes_to_the_same_copy_every_time_and_others_to_others() -
     async with scripted(FULL) as server, searches(server.url) as through:
         retriever = ElasticRetriever(through, INDEX)
         for terms in (("a", "b"), ("a", "b"), ("a", "c")):
-            await retriever.retrieve(query(*terms), top_k=1, filters=(), deadline=Deadline.after_ms(DEADLINE_MS))
+            await retriever.retrieve(wanted(query(*terms), top_k=1, deadline=Deadline.after_ms(DEADLINE_MS)))
     first, again, other = (request.parameters["preference"] for request in server.requests)
 
     assert first == again != other
@@ -214,7 +209,7 @@ async def test_after_a_timeout_no_query_is_pinned_to_a_copy() -> None:
     async with scripted(FULL, hangs, FULL) as server, searches(server.url) as through:
         retriever = ElasticRetriever(through, INDEX)
         for _ in range(3):
-            await retriever.retrieve(query("a"), top_k=1, filters=(), deadline=Deadline.after_ms(DEADLINE_MS))
+            await retriever.retrieve(wanted(query("a"), top_k=1, deadline=Deadline.after_ms(DEADLINE_MS)))
 
     assert ["preference" in request.parameters for request in server.requests] == [True, True, False, False]
 
@@ -223,7 +218,7 @@ async def test_a_timeout_of_a_search_that_had_hardly_any_time_unpins_nobody() ->
     async with scripted(FULL, hangs, FULL) as server, searches(server.url) as through:
         retriever = ElasticRetriever(through, INDEX)
         for deadline_ms in (DEADLINE_MS, 300, DEADLINE_MS):
-            await retriever.retrieve(query("a"), top_k=1, filters=(), deadline=Deadline.after_ms(deadline_ms))
+            await retriever.retrieve(wanted(query("a"), top_k=1, deadline=Deadline.after_ms(deadline_ms)))
 
     assert ["preference" in request.parameters for request in server.requests] == [True, True, False, True]
 
@@ -232,9 +227,7 @@ async def test_another_host_answers_for_one_that_hangs_and_is_asked_first_from_t
     async with scripted(hangs) as hung, scripted(FULL) as well, searches(hung.url, well.url) as through:
         retriever = ElasticRetriever(through, INDEX)
         for _ in range(6):
-            retrieval = await retriever.retrieve(
-                query("python"), top_k=10, filters=(), deadline=Deadline.after_ms(DEADLINE_MS)
-            )
+            retrieval = await retriever.retrieve(wanted(query("python"), deadline=Deadline.after_ms(DEADLINE_MS)))
             assert len(retrieval.ranking) == 3
 
     assert len(hung.requests) == 1

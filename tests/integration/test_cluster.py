@@ -18,6 +18,7 @@ from tests.conftest import StartNodes
 from tests.support.elastic import elastic_engine, fill, generated, query, raw_client
 from tests.support.elasticsearch import LocalCluster
 from tests.support.node import Node
+from tests.support.requests import wanted
 
 pytestmark = [pytest.mark.es, pytest.mark.cluster]
 
@@ -77,7 +78,7 @@ async def search(engine: ElasticEngine, text: str) -> tuple[list[tuple[str, floa
     """What the service does for a search, inside one deadline; and what it says of missing parts."""
     deadline = Deadline.after_ms(DEADLINE_MS)
     opened = await engine.open(NAME)
-    found = await opened.retriever.retrieve(query(text), top_k=20, filters=(), deadline=deadline)
+    found = await opened.retriever.retrieve(wanted(query(text), top_k=20, deadline=deadline))
     return [(each.doc_id, each.score) for each in found.ranking], found.partial
 
 

@@ -31,6 +31,7 @@ from tests.support.elastic import (
     soon,
 )
 from tests.support.embedded import analyzer
+from tests.support.requests import wanted
 
 pytestmark = pytest.mark.es
 
@@ -81,7 +82,7 @@ async def name(es_url: str) -> AsyncIterator[str]:
 async def retrieve(engine: ElasticEngine, name: str, text: str, top_k: int = 10, **options: Any) -> Retrieval:
     options = {"filters": (), "deadline": soon(), **options}
     opened = await engine.open(name)
-    return await opened.retriever.retrieve(query(text), top_k=top_k, **options)
+    return await opened.retriever.retrieve(wanted(query(text), top_k=top_k, **options))
 
 
 def ids(retrieval: Retrieval) -> list[str]:
@@ -129,7 +130,7 @@ class TestSearch:
         scores = []
         for weight in (1.0, 3.0):
             weighted = WeightedQuery(text="", terms=(WeightedTerm(term="kernel", weight=weight),))
-            retrieval = await opened.retriever.retrieve(weighted, top_k=1, filters=(), deadline=soon())
+            retrieval = await opened.retriever.retrieve(wanted(weighted, top_k=1))
             scores.append(retrieval.ranking.candidates[0].score)
 
         assert scores[1] == pytest.approx(3 * scores[0], rel=1e-6)
@@ -382,7 +383,7 @@ class TestPublishing:
         async def keep_searching() -> None:
             while not ended.is_set():
                 opened = await engine.open(name)
-                found = await opened.retriever.retrieve(query("python"), top_k=50, filters=(), deadline=soon())
+                found = await opened.retriever.retrieve(wanted(query("python"), top_k=50))
                 assert [each.source["v"] for each in found.ranking] == [versions[opened.physical]] * 50
                 seen.append(versions[opened.physical])
 

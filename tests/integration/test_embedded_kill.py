@@ -14,6 +14,7 @@ import pytest
 from searchsvc.documents import Document
 from searchsvc.embedded.engine import EmbeddedEngine
 from tests.support.embedded import analyzer, ids, load, loaded_folder, soon, words_query
+from tests.support.requests import wanted
 
 ALL = 300
 CHILD = f"""
@@ -71,7 +72,7 @@ def _documents() -> list[Document]:
 
 async def _assert_whole(engine: EmbeddedEngine) -> None:
     index = await engine.open("documents")
-    found = await index.retriever.retrieve(words_query("article"), top_k=10, filters=(), deadline=soon())
+    found = await index.retriever.retrieve(wanted(words_query("article")))
     assert found.total.value == ALL
     statistics = await index.statistics.document_frequencies(["new"], deadline=soon())
     assert (statistics.doc_count, statistics.df["new"]) == (ALL, ALL)

@@ -16,8 +16,9 @@ from searchsvc.elastic.client import connect
 from searchsvc.elastic.indices import ElasticIndices
 from searchsvc.errors import BackendUnavailable, UnknownIndex
 from tests.conftest import StartNodes
-from tests.support.elastic import elastic_engine, fill, generated, query, raw_client, soon
+from tests.support.elastic import elastic_engine, fill, generated, query, raw_client
 from tests.support.embedded import analyzer
+from tests.support.requests import wanted
 
 pytestmark = [pytest.mark.es, pytest.mark.slow]
 
@@ -59,7 +60,7 @@ async def test_a_load_that_is_killed_and_run_again_ends_with_every_document_once
         report = await fill(engine, NAME, generated(COUNT))
         opened = await engine.open(NAME)
         everything = query("python module import error 网络 导入")
-        found = await opened.retriever.retrieve(everything, top_k=10_000, filters=(), deadline=soon())
+        found = await opened.retriever.retrieve(wanted(everything, top_k=10_000))
         (status,) = await engine.admin.status()
         counted = int((await raw.count(index=NAME))["count"])
 

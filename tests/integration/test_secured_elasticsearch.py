@@ -15,6 +15,7 @@ from searchsvc.model import AnyOf
 from tests.conftest import StartNodes
 from tests.support.elastic import fill, generated, query, soon
 from tests.support.embedded import analyzer
+from tests.support.requests import wanted
 
 pytestmark = [pytest.mark.es, pytest.mark.slow]
 
@@ -53,9 +54,7 @@ async def test_one_role_loads_and_publishes_and_another_searches(url: str) -> No
         names = await service.names()
         opened = await service.open("documents")
         filters = (AnyOf(field="lang", values=("zh",)),)
-        found = await opened.retriever.retrieve(
-            query("python 导入"), top_k=10, filters=filters, deadline=soon(), explain=True
-        )
+        found = await opened.retriever.retrieve(wanted(query("python 导入"), filters=filters, explain=True))
         counts = await opened.statistics.document_frequencies(["python"], deadline=soon())
 
     assert (first.live, second.live, second.index, swapped) == (True, False, made, made)

@@ -17,6 +17,7 @@ from searchsvc.model import Deadline, Filters, WeightedQuery
 from searchsvc.protocols import LoadReport
 from searchsvc.result import Retrieval
 from searchsvc.text import Analyzer
+from tests.support.requests import wanted
 
 SUPPORT_ARTICLES = (
     Document(
@@ -55,7 +56,7 @@ async def load(engine: EmbeddedEngine, name: str, documents: Iterable[Document])
 async def ids(engine: EmbeddedEngine, name: str, text: str, *, filters: Filters = ()) -> list[str]:
     """The ids that a search of the published index finds, best first."""
     index = await engine.open(name)
-    found = await index.retriever.retrieve(words_query(text), top_k=10, filters=filters, deadline=soon())
+    found = await index.retriever.retrieve(wanted(words_query(text), filters=filters))
     return [candidate.doc_id for candidate in found.ranking]
 
 

@@ -7,6 +7,7 @@ from searchsvc.errors import ConfigurationError
 from searchsvc.evaluation.candidates import read_candidates, recorded_retrievers, shuffled
 from searchsvc.model import Deadline, WeightedQuery
 from tests.support.collections import write_jsonl
+from tests.support.requests import wanted
 
 DOCUMENTS = [Document(doc_id=doc_id, text=f"text of {doc_id}") for doc_id in "abcd"]
 RUN = "judged pool (order by doc hash: no ranking information)"
@@ -123,4 +124,4 @@ def test_shuffling_depends_on_seed_and_query_and_on_nothing_else():
 
 async def retrieve(retriever, top_k=10):
     query = WeightedQuery(text="whatever", terms=())
-    return await retriever.retrieve(query, top_k=top_k, filters=(), deadline=Deadline.after_ms(100))
+    return await retriever.retrieve(wanted(query, top_k=top_k, deadline=Deadline.after_ms(100)))

@@ -21,6 +21,7 @@ from searchsvc.errors import BackendRejected, ConfigurationError, InvalidDocumen
 from searchsvc.protocols import ExpandRequest
 from searchsvc.text import Analyzer
 from tests.support.embedded import analyzer, ids, load, soon, words_query
+from tests.support.requests import wanted
 
 
 @pytest.fixture
@@ -69,7 +70,7 @@ async def test_a_load_into_the_live_index_is_seen_by_readers_that_have_it_open(e
 
     assert await ids(reader, "documents", "green") == ["9"]
     assert await ids(reader, "documents", "blue") == ["1"]
-    held = await before.retriever.retrieve(words_query("green"), top_k=9, filters=(), deadline=soon())
+    held = await before.retriever.retrieve(wanted(words_query("green"), top_k=9))
     assert [each.doc_id for each in held.ranking] == ["1"]
 
 

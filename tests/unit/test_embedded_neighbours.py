@@ -18,6 +18,7 @@ from searchsvc.model import Deadline, Form
 from searchsvc.protocols import Expander, ExpandRequest, OpenIndex
 from searchsvc.result import Expansion
 from tests.support.embedded import SUPPORT_ARTICLES, analyzer, load, loaded_folder, soon, words_query
+from tests.support.requests import wanted
 
 
 @pytest.fixture(scope="module")
@@ -62,8 +63,8 @@ async def test_an_expanded_query_finds_documents_of_the_other_language(index) ->
     expansion = await _expand(index, "忘记密码")
     composed = compose(original, expansion, form=index.neighbours.default_form, weight=index.neighbours.default_weight)
 
-    alone = await index.retriever.retrieve(original, top_k=5, filters=(), deadline=soon())
-    expanded = await index.retriever.retrieve(composed.query, top_k=5, filters=(), deadline=soon())
+    alone = await index.retriever.retrieve(wanted(original, top_k=5))
+    expanded = await index.retriever.retrieve(wanted(composed.query, top_k=5))
     assert len(alone.ranking) == 0
     assert expanded.ranking.candidates[0].doc_id == "pw"
 

@@ -11,7 +11,8 @@ from searchsvc.embedded.retriever import EmbeddedRetriever
 from searchsvc.errors import BackendTimeout
 from searchsvc.forms import MAX_TERMS
 from searchsvc.model import AnyOf, Deadline, Filters, Range, WeightedQuery, WeightedTerm
-from tests.support.embedded import lexical_index, retrieved_ids, soon, words_query
+from tests.support.embedded import lexical_index, retrieved_ids, words_query
+from tests.support.requests import wanted
 
 COPIES = {"red": 1, "red red": 90, "red green": 150, "green blue red": 30, "blue": 2, "green": 60}
 """Documents that tie in groups smaller and larger than what is fetched at once."""
@@ -35,8 +36,8 @@ async def test_the_cut_falls_where_sorting_all_by_score_and_id_puts_it(tied, wei
     terms = tuple(WeightedTerm(term=term, weight=weight) for term, weight in weights.items())
     query = WeightedQuery(text="", terms=terms)
 
-    every = await tied.retrieve(query, top_k=1000, filters=(), deadline=soon())
-    cut = await tied.retrieve(query, top_k=top_k, filters=(), deadline=soon())
+    every = await tied.retrieve(wanted(query, top_k=1000))
+    cut = await tied.retrieve(wanted(query, top_k=top_k))
 
     matching = sum(count for text, count in COPIES.items() if set(text.split()) & weights.keys())
     best_first = sorted(every.ranking, key=lambda candidate: (-candidate.score, candidate.doc_id))
@@ -49,7 +50,7 @@ async def test_a_tie_of_hundreds_at_the_cut_is_resolved_by_id(tmp_path: Path) ->
     numbers = [number * 7919 % 900 for number in range(900)]
     retriever = lexical_index(tmp_path, [[Document(doc_id=f"{number:04}", text="same words") for number in numbers]])
 
-    found = await retriever.retrieve(words_query("words"), top_k=3, filters=(), deadline=soon())
+    found = await retriever.retrieve(wanted(words_query("words"), top_k=3))
 
     assert retrieved_ids(found) == ["0000", "0001", "0002"]
     assert found.total.value == 900
@@ -68,7 +69,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> EmbeddedRetriever:
 
 async def _found(retriever: EmbeddedRetriever, *filters: AnyOf | Range) -> set[str]:
     conditions: Filters = filters
-    found = await retriever.retrieve(words_query("apple"), top_k=10, filters=conditions, deadline=soon())
+    found = await retriever.retrieve(wanted(words_query("apple"), filters=conditions))
     assert found.total.value == len(found.ranking)
     return set(retrieved_ids(found))
 
@@ -94,9 +95,9 @@ async def test_a_filter_keeps_what_it_says(library, condition, expected) -> None
 
 
 async def test_filters_all_hold_and_do_not_change_the_scores(library) -> None:
-    plain = await library.retrieve(words_query("apple"), top_k=10, filters=(), deadline=soon())
+    plain = await library.retrieve(wanted(words_query("apple")))
     both = (AnyOf(field="lang", values=("en",)), AnyOf(field="tags", values=("fruit",)))
-    filtered = await library.retrieve(words_query("apple"), top_k=10, filters=both, deadline=soon())
+    filtered = await library.retrieve(wanted(words_query("apple"), filters=both))
 
     score = {candidate.doc_id: candidate.score for candidate in plain.ranking}
     assert [(candidate.doc_id, candidate.score) for candidate in filtered.ranking] == [("1", score["1"])]
@@ -120,7 +121,7 @@ async def test_of_more_terms_than_elasticsearch_takes_the_heaviest_are_asked_for
     heavy = [WeightedTerm(term=f"w{number}", weight=1.0) for number in range(MAX_TERMS - 1)]
     query = WeightedQuery(text="", terms=(*light, *heavy, WeightedTerm(term="!", weight=0.0)))
 
-    found = await library.retrieve(query, top_k=10, filters=(), deadline=soon(), explain=True)
+    found = await library.retrieve(wanted(query, explain=True))
 
     assert retrieved_ids(found) == ["1"]
     assert found.detail == {"terms_left_out": 1}
@@ -131,7 +132,7 @@ async def test_contributions_add_up_to_the_score(library) -> None:
     terms = (("appl", 2.0), ("pear", 0.5), ("苹果", 0.25), ("absent", 1.0), ("pear", 0.5))
     query = WeightedQuery(text="", terms=tuple(WeightedTerm(term=term, weight=weight) for term, weight in terms))
 
-    found = await library.retrieve(query, top_k=10, filters=(), deadline=soon(), explain=True)
+    found = await library.retrieve(wanted(query, explain=True))
 
     assert len(found.ranking) == 3
     for candidate in found.ranking:
@@ -141,13 +142,13 @@ async def test_contributions_add_up_to_the_score(library) -> None:
 
 
 async def test_without_terms_nothing_is_found(library) -> None:
-    found = await library.retrieve(WeightedQuery(text="?", terms=()), top_k=10, filters=(), deadline=soon())
+    found = await library.retrieve(wanted(WeightedQuery(text="?", terms=())))
 
     assert (len(found.ranking), found.total.value) == (0, 0)
 
 
 async def test_unknown_words_find_nothing_even_when_explained(library) -> None:
-    found = await library.retrieve(words_query("zebra"), top_k=10, filters=(), deadline=soon(), explain=True)
+    found = await library.retrieve(wanted(words_query("zebra"), explain=True))
 
     assert (len(found.ranking), found.total.value) == (0, 0)
 
@@ -156,11 +157,11 @@ async def test_the_document_comes_back_as_it_was_loaded(tmp_path: Path) -> None:
     document = Document(doc_id="4", text="text", extra={"large": 2**70, "nested": {"深": [1.5, None]}})
     retriever = lexical_index(tmp_path, [[document]])
 
-    found = await retriever.retrieve(words_query("text"), top_k=1, filters=(), deadline=soon())
+    found = await retriever.retrieve(wanted(words_query("text"), top_k=1))
 
     assert found.ranking.candidates[0].source == document.source()
 
 
 async def test_a_deadline_that_has_passed_is_a_timeout(library) -> None:
     with pytest.raises(BackendTimeout):
-        await library.retrieve(words_query("apple"), top_k=10, filters=(), deadline=Deadline.after_ms(0))
+        await library.retrieve(wanted(words_query("apple"), deadline=Deadline.after_ms(0)))

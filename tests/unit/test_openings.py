@@ -25,7 +25,7 @@ class Work:
         if self._error is not None:
             raise self._error
         unused: Any = None
-        return OpenIndex(physical="p", retriever=unused, statistics=unused)
+        return OpenIndex(physical="p", retriever=unused, statistics=unused, pages=unused)
 
 
 async def _gives_up(openings: Openings, work: Work) -> None:

@@ -205,10 +205,10 @@ async def test_a_failing_retrieval_is_the_answer_and_stops_the_expansion() -> No
 
 async def test_a_failing_second_retrieval_keeps_the_first() -> None:
     class SecondFails(FixedRetriever):
-        async def retrieve(self, query, **options):
+        async def retrieve(self, request):
             if self.asked:
                 raise BackendTimeout("late")
-            return await super().retrieve(query, **options)
+            return await super().retrieve(request)
 
     result = await _search(pipeline(SecondFails(_by_terms), expander=FixedExpander()))
 
@@ -220,9 +220,9 @@ async def test_a_failing_second_retrieval_keeps_the_first() -> None:
 
 async def test_a_partial_second_retrieval_keeps_the_first_whole_list() -> None:
     class SecondIsPartial(FixedRetriever):
-        async def retrieve(self, query, **options):
+        async def retrieve(self, request):
             self.partial = "1 of 3 shards failed" if self.asked else ""
-            return await super().retrieve(query, **options)
+            return await super().retrieve(request)
 
     result = await _search(pipeline(SecondIsPartial(_by_terms), expander=FixedExpander()))
 
