@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from typing import Any
+from collections.abc import Sequence
+from typing import Annotated, Any
 
+import orjson
+from cyclopts import Parameter
 from pydantic import ValidationError
 from rich.markup import escape
 from rich.table import Table
@@ -17,7 +20,7 @@ from searchsvc.checks import MAX_DEPTH
 from searchsvc.cli.common import EngineName, Json, out, print_json, settings, talk
 from searchsvc.errors import InvalidRequest
 from searchsvc.model import Explanation
-from searchsvc.result import RankedCandidate, SearchResult
+from searchsvc.result import FacetCounts, RankedCandidate, SearchResult
 from searchsvc.wiring import open_runtime
 
 
@@ -28,6 +31,8 @@ def search(
     size: int = 10,
     expansion: str = "auto",
     rerank: str = "on",
+    filter_: Annotated[list[str] | None, Parameter(name="--filter", negative=())] = None,
+    facets: Annotated[list[str] | None, Parameter(negative=())] = None,
     explain: bool = False,
     timeout_ms: int = 10_000,
     engine: EngineName | None = None,
@@ -47,6 +52,10 @@ def search(
         off, on, auto, or a method's name.
     rerank
         off, or on.
+    filter_
+        FIELD=VALUE, where the value is a word or, as in the API, JSON: price={"gte":5}. May be repeated.
+    facets
+        A field whose most frequent values are counted. May be repeated.
     explain
         Show what every score was made of.
     timeout_ms
@@ -61,6 +70,8 @@ def search(
         "size": size,
         "expansion": expansion,
         "rerank": {"mode": rerank, "depth": max(50, min(size, MAX_DEPTH))},
+        "filters": _filters(filter_ or ()),
+        "facets": facets or [],
         "explain": explain,
         "timeout_ms": timeout_ms,
     }
@@ -69,6 +80,23 @@ def search(
         print_json(to_reply(result))
         return
     _print(result)
+
+
+def _filters(written: Sequence[str]) -> dict[str, Any]:
+    filters: dict[str, Any] = {}
+    for each in written:
+        field, sign, value = each.partition("=")
+        if not (field and sign) or field in filters:
+            raise InvalidRequest(
+                f"--filter {each}: {'the field comes twice' if field in filters else 'not FIELD=VALUE'}.",
+                pointer="/filters",
+                hint='Write lang=en, or for several values lang=["en","zh"].',
+            )
+        try:
+            filters[field] = orjson.loads(value)
+        except orjson.JSONDecodeError:
+            filters[field] = value
+    return filters
 
 
 def _checked(body: dict[str, Any]) -> SearchBody:
@@ -90,11 +118,24 @@ def _print(result: SearchResult) -> None:
     for line in heading(result):
         console.print(escape(printable(line)))
     console.print(hit_table(result.hits) if result.hits else "No document matches.")
+    for facet in result.facets:
+        console.print(_facet_table(facet))
     for hit in result.hits:
         if hit.explanation is not None:
             console.print(_grown(Tree(escape(printable(hit.candidate.doc_id))), hit.explanation))
     for trace in result.degraded:
         talk().print(f"[yellow]degraded[/] {trace.stage}: {trace.reason} {escape(trace.message)}")
+
+
+def _facet_table(facet: FacetCounts) -> Table:
+    table = Table(box=None, padding=(0, 1), header_style="bold")
+    table.add_column(escape(printable(facet.field)), no_wrap=True)
+    table.add_column("documents", justify="right")
+    for each in facet.counts:
+        table.add_row(escape(printable(str(each.value))), str(each.count))
+    if facet.other:
+        table.add_row("(others)", str(facet.other))
+    return table
 
 
 def _grown(tree: Tree, explanation: Explanation) -> Tree:
