@@ -170,7 +170,8 @@ class ElasticsearchStateStore:
     async def _read_back(self, document: Mapping[str, str], expected: str | None, failed: Exception) -> str | None:
         """The revision of a write that took effect, None if everything is as before it. Raises Conflict otherwise.
 
-        A conflict too may hide a success: Elasticsearch repeats a write by itself when a shard moves.
+        A conflict too may hide a success: Elasticsearch repeats a write when a shard moves, and aiohttp a PUT when a
+        kept connection is closed under it.
         """
         kept = await self._get(document["kind"], document["name"])
         if kept is not None and kept.write_id == document["write_id"]:
