@@ -30,11 +30,14 @@ OVERLOAD_TYPES = frozenset({"es_rejected_execution_exception", "circuit_breaking
 DISK_FULL_TYPE = "cluster_block_exception"
 """With status 429: the flood stage of the disk watermark; waiting does not help."""
 
+CLOSED_TYPE = "index_closed_exception"
+"""With status 400: somebody closed the index, and may open it again."""
+
 DISK_FULL_HINT = "The disk of a node is full: free space, then load again."
+CLOSED_HINT = "Somebody closed it: open it again (POST /INDEX/_open)."
 NOT_ELASTICSEARCH_HINT = "Check the address: a proxy or another server may answer there."
 
 _MAX_REASON_CHARACTERS = 400
-_CALLERS_HINT = "Send the Authorization header that Elasticsearch expects of you."
 _CREDENTIALS_HINT = "Check the credentials, or grant the privilege that the text names."
 _HINTS = {
     401: _CREDENTIALS_HINT,
@@ -65,16 +68,9 @@ def translated(doing: str, *, in_callers_name: bool = False) -> Iterator[None]:
         raise BackendRejected(
             f"While {doing}: the server that answers is not Elasticsearch.", hint=NOT_ELASTICSEARCH_HINT
         ) from error
-    except elasticsearch.AuthenticationException as error:
-        if not in_callers_name:
-            raise from_status(doing, error.meta.status, error.body) from error
-        raise Unauthenticated("Elasticsearch does not accept these credentials.", hint=_CALLERS_HINT) from error
-    except elasticsearch.AuthorizationException as error:
-        if not in_callers_name:
-            raise from_status(doing, error.meta.status, error.body) from error
-        raise Forbidden("You may not search this index.", hint="Ask for the index privilege read.") from error
     except elastic_transport.ApiError as error:
-        raise from_status(doing, error.meta.status, error.body) from error
+        refused = _callers(error.meta.status) if in_callers_name else None
+        raise refused or from_status(doing, error.meta.status, error.body) from error
     except (elastic_transport.ConnectionTimeout, TimeoutError) as error:
         raise BackendTimeout(f"While {doing}: Elasticsearch did not answer in time.") from error
     except elastic_transport.TlsError as error:
@@ -99,7 +95,26 @@ def from_status(doing: str, status: int, body: Any) -> SearchError:
         return UnknownIndex(said)
     if status == 429 and DISK_FULL_TYPE in types:
         return BackendRejected(said, hint=DISK_FULL_HINT)
+    if status == 400 and CLOSED_TYPE in types:
+        return BackendUnavailable(f"While {doing}: the index is closed.", hint=CLOSED_HINT)
     return _BY_STATUS.get(status, BackendRejected)(said, hint=_HINTS.get(status, ""))
+
+
+def is_forbidden(error: SearchError) -> bool:
+    """Whether Elasticsearch refused because these credentials lack a privilege."""
+    return isinstance(error.__cause__, elasticsearch.AuthorizationException)
+
+
+def _callers(status: int) -> SearchError | None:
+    """What is wrong with the rights of whoever asks; nothing of what Elasticsearch says of its users and roles."""
+    if status == 401:
+        return Unauthenticated(
+            "Elasticsearch does not accept these credentials.",
+            hint="Send the Authorization header that Elasticsearch expects of you.",
+        )
+    if status == 403:
+        return Forbidden("You may not search this index.", hint="Ask for the index privilege read.")
+    return None
 
 
 def _values(error: Any, key: str) -> Iterator[str]:

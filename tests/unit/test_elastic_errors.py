@@ -12,13 +12,15 @@ import elasticsearch.exceptions
 import pytest
 from elastic_transport import ApiResponseMeta, HttpHeaders, NodeConfig
 
-from searchsvc.elastic.errors import translated
+from searchsvc.elastic.errors import is_forbidden, translated
 from searchsvc.errors import (
     BackendRejected,
     BackendTimeout,
     BackendUnavailable,
+    Forbidden,
     Overloaded,
     SearchError,
+    Unauthenticated,
     UnknownIndex,
 )
 from tests.support.recorded_elasticsearch import recorded
@@ -47,8 +49,11 @@ def made(kind: type[Exception]) -> Exception:
     return kind("m")
 
 
-def translation(error: BaseException) -> SearchError:
-    with pytest.raises(SearchError) as caught, translated("searching documents"):
+def translation(error: BaseException, *, in_callers_name: bool = False) -> SearchError:
+    with (
+        pytest.raises(SearchError) as caught,
+        translated("searching documents", in_callers_name=in_callers_name),
+    ):
         raise error
     return caught.value
 
@@ -84,6 +89,7 @@ def test_no_answer_is_told_from_a_refusal(error: Exception, kind: type[SearchErr
     [
         (400, "parsing_exception", BackendRejected),
         (400, "task_cancelled_exception", Overloaded),
+        (400, "index_closed_exception", BackendUnavailable),
         (401, "security_exception", BackendRejected),
         (403, "security_exception", BackendRejected),
         (404, "index_not_found_exception", UnknownIndex),
@@ -132,6 +138,40 @@ def test_a_missing_privilege_is_named() -> None:
 
     assert reason in error.message
     assert "privilege" in error.hint
+
+
+def test_a_closed_index_is_away_and_may_come_back() -> None:
+    error = translation(api_error(400, {"error": {"type": "index_closed_exception", "reason": "closed"}}))
+
+    assert "closed" in error.message
+    assert "_open" in error.hint
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [(401, Unauthenticated), (403, Forbidden), (400, BackendRejected), (429, Overloaded), (503, BackendUnavailable)],
+)
+def test_rights_are_those_of_the_caller_where_the_search_is_in_the_callers_name(
+    status: int, kind: type[SearchError]
+) -> None:
+    assert type(translation(api_error(status, {}), in_callers_name=True)) is kind
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_caller_is_told_nothing_of_users_and_roles(status: int) -> None:
+    reason = "action [x] is unauthorized for user [eve] with effective roles [spies]"
+    error = translation(
+        api_error(status, {"error": {"type": "security_exception", "reason": reason}}), in_callers_name=True
+    )
+
+    assert "eve" not in str(error)
+    assert "spies" not in str(error)
+    assert error.hint
+
+
+@pytest.mark.parametrize(("status", "forbidden"), [(403, True), (401, False), (400, False), (404, False)])
+def test_a_missing_privilege_is_told_from_other_refusals(status: int, forbidden: bool) -> None:
+    assert is_forbidden(translation(api_error(status, {}))) is forbidden
 
 
 def test_a_page_of_a_proxy_is_not_repeated() -> None:

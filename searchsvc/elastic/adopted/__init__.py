@@ -1,0 +1,1 @@
+"""Indices that others made: read through their own analysers, never written to."""
