@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import IO, Any, Literal, cast
+from typing import IO, Any, cast
 
 from searchsvc.errors import InvalidDocuments
 
@@ -23,15 +23,6 @@ MAX_DEPTH = 100
 """How deep the values of a document may be nested: more than that no JSON writer and no index takes."""
 
 _BITS = 63
-
-FILTER_FIELDS: Mapping[str, Literal["keyword", "date"]] = {
-    "doc_id": "keyword",
-    "lang": "keyword",
-    "tags": "keyword",
-    "url": "keyword",
-    "updated_at": "date",
-}
-"""The fields that a filter may name."""
 
 _KNOWN = frozenset({"id", "title", "text", "lang", "tags", "url", "updated_at"})
 

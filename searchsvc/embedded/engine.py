@@ -10,6 +10,7 @@ from searchsvc.embedded.admin import EmbeddedAdmin
 from searchsvc.embedded.errors import damaged, other_analyser
 from searchsvc.embedded.fields import open_tantivy
 from searchsvc.embedded.neighbours import NeighbourExpander
+from searchsvc.embedded.pages import EmbeddedPages
 from searchsvc.embedded.reranker import EmbeddedReranker
 from searchsvc.embedded.retriever import EmbeddedRetriever, EmbeddedStatistics
 from searchsvc.embedded.store import LAYOUT, DataFolder
@@ -98,10 +99,12 @@ class EmbeddedEngine:
         opened = open_tantivy(self._folder.tantivy(physical), physical)
         stored = StoredVectors.open(self._folder.vectors)
         statistics = EmbeddedStatistics(opened, self._worker)
+        retriever = EmbeddedRetriever(opened, self._worker)
         return OpenIndex(
             physical=physical,
-            retriever=EmbeddedRetriever(opened, self._worker),
+            retriever=retriever,
             statistics=statistics,
+            pages=EmbeddedPages(opened, retriever, self._worker),
             neighbours=NeighbourExpander(
                 Vocabulary.read(self._folder.folder(physical), physical),
                 stored,

@@ -12,17 +12,21 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from zlib import crc32
 
 import tantivy
 
 from searchsvc.documents import Document
 from searchsvc.embedded.errors import index_errors
 from searchsvc.embedded.filters import milliseconds
+from searchsvc.model import Candidate
 from searchsvc.text import Analyzer, is_stop_word
 
 _WORD = re.compile(r"[\u3400-\u9fff]{2,8}|[a-z\u00df-\u00f6\u00f8-\u00ff]{3,21}")
 """A word that may be a neighbour of another one: Chinese of 2 to 8 characters or Latin of 3 to 21 letters."""
+
+_COMMIT_FILE = "meta.json"
+"""Lists the segments of the last commit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,8 @@ class OpenTantivy:
     """Its name, for errors."""
     schema: tantivy.Schema
     searcher: tantivy.Searcher
+    commit: str
+    """Differs between any two commits of the index."""
 
 
 def create_tantivy(folder: Path, index: str) -> tantivy.Index:
@@ -44,9 +50,13 @@ def create_tantivy(folder: Path, index: str) -> tantivy.Index:
 def open_tantivy(folder: Path, index: str) -> OpenTantivy:
     """The last commit of the index in `folder`. Raises StageError."""
     with index_errors("opened", index):
-        opened = _registered(tantivy.Index.open(str(folder)))
-        opened.config_reader(reload_policy="manual")  # a snapshot; and no thread that watches the folder
-        return OpenTantivy(index, opened.schema, opened.searcher())
+        while True:
+            commit = _commit(folder)
+            opened = _registered(tantivy.Index.open(str(folder)))
+            opened.config_reader(reload_policy="manual")  # a snapshot; and no thread that watches the folder
+            searcher = opened.searcher()
+            if _commit(folder) == commit:
+                return OpenTantivy(index, opened.schema, searcher, commit)
 
 
 def as_tantivy(document: Document, analyzer: Analyzer) -> tantivy.Document:
@@ -71,10 +81,9 @@ def doc_id_of(stored: tantivy.Document) -> str:
     return str(stored["doc_id"][0])
 
 
-def source_of(stored: tantivy.Document) -> dict[str, Any]:
-    """The document as it was loaded, without its id."""
-    source: dict[str, Any] = json.loads(stored["source"][0])
-    return source
+def candidate_of(stored: tantivy.Document, score: float) -> Candidate:
+    """A stored document as it was loaded."""
+    return Candidate(doc_id=doc_id_of(stored), score=score, source=json.loads(stored["source"][0]))
 
 
 def word_surfaces(opened: OpenTantivy) -> dict[str, str]:
@@ -109,6 +118,11 @@ def _schema() -> tantivy.Schema:
     builder.add_integer_field("updated_at", indexed=True)
     builder.add_bytes_field("source", stored=True)
     return builder.build()
+
+
+def _commit(folder: Path) -> str:
+    """Tantivy replaces this file as a whole at every commit and merge."""
+    return f"{crc32((folder / _COMMIT_FILE).read_bytes()):08x}"
 
 
 def _registered(index: tantivy.Index) -> tantivy.Index:

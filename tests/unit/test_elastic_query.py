@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from searchsvc.documents import FILTER_FIELDS, Document
+from searchsvc.documents import Document
 from searchsvc.elastic.query import (
     alias_body,
     document_lines,
@@ -17,6 +17,7 @@ from searchsvc.elastic.query import (
     search_body,
 )
 from searchsvc.model import AnyOf, Range, WeightedTerm
+from searchsvc.schema import MANAGED, IndexField
 
 INJECTION = 'python" OR *:* AND (_exists_:x) /[a-z]+/ \\ } ] {"match_all":{}}'
 
@@ -88,11 +89,9 @@ class TestSearch:
             {"range": {"updated_at": {"gte": "2026-01-31T00:00:00.000000", "lt": "2026-02-01T10:00:00.000000+08:00"}}}
         ]
 
-    @pytest.mark.parametrize("field", FILTER_FIELDS)
-    def test_can_filter_by_every_field_that_a_filter_may_name(self, field: str) -> None:
-        kind = FILTER_FIELDS[field]
-
-        assert index_body({})["mappings"]["properties"][field]["type"] == kind
+    @pytest.mark.parametrize("field", MANAGED.fields.values())
+    def test_can_filter_by_every_field_that_a_filter_may_name(self, field: IndexField) -> None:
+        assert index_body({})["mappings"]["properties"][field.name]["type"] == field.kind
 
 
 def test_frequencies_are_asked_for_in_order_and_over_all_documents() -> None:
