@@ -17,7 +17,7 @@ _COMMANDS = {
     "demo": ("searchsvc.cli.demo:demo", "Run the demo queries on the demo corpus and show the effect."),
     "serve": ("searchsvc.cli.serve:serve", "Serve the HTTP API."),
     "search": ("searchsvc.cli.search:search", "Search one index."),
-    "index": ("searchsvc.cli.index:app", "Make, fill, publish and list indices."),
+    "index": ("searchsvc.cli.index:app", "Make, fill, publish and list indices, or adopt yours."),
     "evaluate": ("searchsvc.cli.evaluate:evaluate", "Measure variants on a judged collection."),
     "config": ("searchsvc.cli.config:app", "Show or check the settings."),
 }

@@ -1,4 +1,4 @@
-"""`searchsvc index`: make, fill and publish the indices that searches see."""
+"""`searchsvc index`: make, fill and publish the indices that searches see, or adopt one that is there."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from rich.filesize import decimal
 from rich.markup import escape
 from rich.table import Table
 
+from searchsvc.cli.adopting import adopt_index
 from searchsvc.cli.checking import CheckedFile, check_file
 from searchsvc.cli.common import EngineName, Json, out, print_json, progress, settings, talk
 from searchsvc.demo.replacing import load_own
@@ -23,7 +24,7 @@ from searchsvc.protocols import IndexAdmin, IndexStatus, LoadReport
 from searchsvc.settings import Settings
 from searchsvc.wiring import open_runtime
 
-app = App(name="index", help="Make, fill and publish indices.")
+app = App(name="index", help="Make, fill and publish indices, or adopt one that is there.")
 
 _CUT = "a load runs or was cut off"
 _Answer = TypeVar("_Answer")
@@ -154,6 +155,25 @@ def swap(
         return
     out().print(physical, soft_wrap=True)
     _say(f"Searches of {name} see it now. Next: searchsvc search QUERY --index {name}")
+
+
+@app.command
+def adopt(
+    name: str, /, *, force: Annotated[bool, Parameter(negative=(), show_default=False)] = False, json: Json = False
+) -> None:
+    """Propose how to stand in front of an index that is there already, and write that into searchsvc.toml.
+
+    Mapping, settings and some documents are read, from Elasticsearch whatever the engine is. Nothing is written to it.
+
+    Parameters
+    ----------
+    name
+        An index, an alias, a data stream, or a wildcard.
+    force
+        Replace the table of that name in the file; a base_query in it is kept.
+
+    """
+    adopt_index(name, force=force, json=json)
 
 
 def _ask(engine: EngineName | None, work: Callable[[IndexAdmin], Awaitable[_Answer]]) -> _Answer:
