@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from yarl import URL
 
@@ -20,13 +20,16 @@ from searchsvc.inference.reranker import VllmReranker
 from searchsvc.inference.urls import public
 from searchsvc.model import DEFAULT_INDEX, Deadline, ExpansionOptions, Mode, SearchRequest
 from searchsvc.pipeline import Pipeline
-from searchsvc.protocols import ChatModel, Engine, Expander, OpenIndex, Reranker
+from searchsvc.protocols import Engine, Expander, OpenIndex, Reranker
 from searchsvc.schema import AdoptedIndex, TextField
 from searchsvc.service import SearchService
 from searchsvc.settings import Settings
 from searchsvc.settings.declared import IndexSettings
 from searchsvc.suggest import did_you_mean
 from searchsvc.text import Analyzer, extract_keywords, snippet
+
+if TYPE_CHECKING:
+    from elasticsearch import AsyncElasticsearch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +40,7 @@ class Runtime:
     analyzer: Analyzer
     engine: Engine
     service: SearchService
-    chat: ChatModel | None
+    chat: OpenAIChat | None
     reranker: VllmReranker | None
 
     async def warm_up(self, timeout_ms: int) -> None:
@@ -123,18 +126,24 @@ def _engine(settings: Settings, analyzer: Analyzer) -> Engine:
         from searchsvc.embedded.engine import EmbeddedEngine  # noqa: PLC0415 - numpy and tantivy only where used
 
         return EmbeddedEngine(settings.data_dir, analyzer)
+    from searchsvc.elastic.engine import ElasticEngine  # noqa: PLC0415 - the client only where used
+
+    client = elasticsearch_client(settings)
+    return ElasticEngine(client, analyzer, {name: _adopted(name, table) for name, table in settings.indices.items()})
+
+
+def elasticsearch_client(settings: Settings) -> AsyncElasticsearch:
+    """Reaches nothing yet; whoever takes it closes it. Raises ConfigurationError."""
     from searchsvc.elastic.client import connect  # noqa: PLC0415 - the client only where used
-    from searchsvc.elastic.engine import ElasticEngine  # noqa: PLC0415
 
     group = settings.elasticsearch
-    client = connect(
+    return connect(
         group.hosts,
         username=group.username,
         password=None if group.password is None else group.password.get_secret_value(),
         api_key=None if group.api_key is None else group.api_key.get_secret_value(),
         ca_certs=None if group.ca_certs is None else str(group.ca_certs),
     )
-    return ElasticEngine(client, analyzer, {name: _adopted(name, table) for name, table in settings.indices.items()})
 
 
 def _adopted(name: str, table: IndexSettings) -> AdoptedIndex:
