@@ -42,13 +42,16 @@ class Between:
 
     target: str
     spoil: list[str] = field(default_factory=list)
-    """`lost`: it is not passed on. `no answer`: it is, and the connection closed. `late`: it is, and never answered."""
+    """`refused`: a gateway answers in its place. `lost`: it is not passed on. `no answer`: it is, and the connection
+    closed. `late`: it is, and never answered."""
     meanwhile: Callable[[], Awaitable[object]] | None = None
     """Done before the answer to a spoiled write fails."""
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         is_write = request.method == "PUT" and "/_doc/" in request.path
         how = self.spoil.pop(0) if is_write and self.spoil else ""
+        if how == "refused":
+            return web.Response(status=503, text="no upstream")
         if how != "lost":
             answer = await self._passed_on(request)
         if how and self.meanwhile is not None:
@@ -136,7 +139,7 @@ async def test_more_names_than_a_page(client: AsyncElasticsearch, index: str, mo
 
 
 @pytest.mark.es
-@pytest.mark.parametrize("how", ["lost", "no answer", "late"])
+@pytest.mark.parametrize("how", ["refused", "lost", "no answer", "late"])
 @pytest.mark.usefixtures("impatient")
 async def test_a_write_without_an_answer_takes_effect_once(
     es_url: str, index: str, how: str, client: AsyncElasticsearch
@@ -155,7 +158,7 @@ async def test_a_write_without_an_answer_takes_effect_once(
 
 
 @pytest.mark.es
-@pytest.mark.parametrize("how", ["lost", "no answer"])
+@pytest.mark.parametrize("how", ["refused", "lost", "no answer"])
 async def test_a_first_write_without_an_answer_takes_effect_once(
     es_url: str, index: str, how: str, client: AsyncElasticsearch
 ) -> None:

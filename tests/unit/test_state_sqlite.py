@@ -54,6 +54,16 @@ def test_processes_that_start_on_an_empty_folder_at_once_lose_nothing(tmp_path: 
     assert stored.value == {"n": PROCESSES * TIMES}
 
 
+async def test_a_file_that_another_process_is_just_making_is_waited_for(tmp_path: Path) -> None:
+    other = sqlite3.connect(tmp_path / FILE, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    writing = asyncio.create_task(SqliteStateStore(tmp_path).write("switches", "live", {}, expected=None))
+    await asyncio.wait({writing}, timeout=0.1)
+    other.close()
+
+    assert await writing == "1"
+
+
 async def test_reading_makes_no_file(tmp_path: Path) -> None:
     store = SqliteStateStore(tmp_path / "data")
 
