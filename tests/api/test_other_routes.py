@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
 import httpx
 
 from searchsvc import __version__
+from searchsvc.api.wire import IndexReply
+from searchsvc.errors import UnknownIndex
+from searchsvc.protocols import OpenIndex
+from searchsvc.schema import FieldKind, IndexField, IndexSchema
 from searchsvc.settings import Settings
 from searchsvc.wiring import open_runtime
 from tests.api.conftest import asking
@@ -72,3 +77,67 @@ async def test_unknown_routes_and_methods_are_problems(client: httpx.AsyncClient
     reply = await client.get("/v1/search")
     assert_problem(reply, 405)
     assert reply.headers["allow"] == "POST"
+
+
+async def test_an_index_tells_what_may_be_filtered_counted_and_sorted(client: httpx.AsyncClient) -> None:
+    reply = (await client.get("/v1/indices/documents")).json()
+
+    IndexReply.model_validate(reply)
+    assert (reply["name"], reply["kind"], reply["returned"], reply["problems"]) == ("documents", "managed", None, [])
+    fields = {field["name"]: field for field in reply["fields"]}
+    assert fields["tags"] == {
+        "name": "tags",
+        "kind": "keyword",
+        "nested": None,
+        "filter": True,
+        "facet": True,
+        "sort": False,
+    }
+    for name, field in fields.items():
+        body = {"query": "a", "facets": [name] if field["facet"] else [], "sort": [name] if field["sort"] else []}
+        assert (await client.post("/v1/search", json=body)).status_code == 200
+
+
+class _Adopted:
+    """An engine with one index that others made."""
+
+    async def open(self, name: str) -> OpenIndex:
+        if name != "logs-*":
+            raise UnknownIndex(f"There is no index {name!r}.", hint="There is: logs-*.")
+        author = IndexField(name="comments.author", kind=FieldKind.KEYWORD, nested="comments")
+        schema = IndexSchema(fields={author.name: author}, returned=("title",), problems=("The field body is gone.",))
+        return OpenIndex(physical="logs-1", retriever=None, statistics=None, pages=None, schema=schema, as_written=True)
+
+
+async def test_an_adopted_index_tells_what_comes_back_and_what_has_gone(data_dir: Path) -> None:
+    async with (
+        open_runtime(Settings(data_dir=data_dir)) as runtime,
+        asking(dataclasses.replace(runtime, engine=_Adopted())) as client,
+    ):
+        reply = (await client.get("/v1/indices/logs-%2A")).json()
+        unknown = assert_problem(await client.get("/v1/indices/logs"), 404)
+
+    assert reply == {
+        "name": "logs-*",
+        "kind": "adopted",
+        "fields": [
+            {
+                "name": "comments.author",
+                "kind": "keyword",
+                "nested": "comments",
+                "filter": True,
+                "facet": False,
+                "sort": False,
+            }
+        ],
+        "returned": ["title"],
+        "problems": ["The field body is gone."],
+    }
+    assert unknown["errors"] == []
+    assert "logs-*" in unknown["next_step"]
+
+
+async def test_an_unknown_index_is_named(client: httpx.AsyncClient) -> None:
+    problem = assert_problem(await client.get("/v1/indices/%00%F0%9F%92%A5"), 404)
+
+    assert problem["errors"] == []

@@ -23,6 +23,13 @@ from searchsvc.wiring import open_runtime
 SEARCH = "/v1/search"
 
 
+NAMES = [
+    *("query", "size", "from", "filters", "expansion", "rerank", "fields", "facets", "sort", "collapse", "highlight"),
+    *("cursor", "lang", "tags", "mode", "depth", "gte", "not", "exists", "es", "ranges"),
+]
+"""Keys of bodies that are nearly right."""
+
+
 async def search(client: httpx.AsyncClient, **body: Any) -> dict[str, Any]:
     reply = await client.post(SEARCH, json=body)
 
@@ -187,7 +194,7 @@ async def test_expansion_does_what_was_asked(client: httpx.AsyncClient, value, d
         ({"query": "a", "expansion": {"str": 1}}, "/expansion/str"),
         ({"query": "a", "expansion": "x" * 65}, "/expansion"),
         ({"query": "a", "filters": {"tags": ["x"] * 1025}}, "/filters/tags"),
-        ({"query": "a", "filters": {"tags": ["ok", 1]}}, "/filters/tags/1"),
+        ({"query": "a", "filters": {"tags": ["ok", None]}}, "/filters/tags/1"),
         ({"query": "a", "filters": {"updated_at": {"gte": "0001-01-01T00:00:00+23:59"}}}, "/filters/updated_at"),
         ({"query": "a", "filters": {"updated_at": "2026-01-31T12:00:00+01:00:30"}}, "/filters/updated_at"),
     ],
@@ -259,9 +266,7 @@ async def test_strange_queries_are_answered(client: httpx.AsyncClient, query: st
         lambda inner: (
             st.lists(inner, max_size=3)
             | st.dictionaries(
-                st.sampled_from(
-                    ["query", "size", "from", "filters", "expansion", "rerank", "lang", "mode", "depth", "gte"]
-                ),
+                st.sampled_from(NAMES),
                 inner,
                 max_size=4,
             )
@@ -276,7 +281,7 @@ async def test_no_body_breaks_the_service(client: httpx.AsyncClient, body: Any) 
 
     if reply.status_code != 200:
         assert_problem(reply, reply.status_code)
-    assert reply.status_code in (200, 404, 422)
+    assert reply.status_code in (200, 403, 404, 422)
 
 
 async def test_an_impossible_deadline_is_a_timeout_not_a_hang(client: httpx.AsyncClient) -> None:
@@ -290,6 +295,9 @@ async def test_an_impossible_deadline_is_a_timeout_not_a_hang(client: httpx.Asyn
     "body",
     [
         {"query": "a", "filters": {"tags": [1] * 16_000}},
+        {"query": "a", "filters": {f"k{number}": None for number in range(16_000)}},
+        {"query": "a", "facets": [None] * 16_000},
+        {"query": "a", "sort": [{}] * 16_000},
         {"query": "a", **{f"k{number}": 1 for number in range(4000)}},
     ],
 )
