@@ -66,10 +66,11 @@ class FailedItem:
     """Overload, or a shard that is away: the same item may pass later."""
 
 
-def ranking(reply: Any) -> Ranking:
-    """The candidates, best first."""
+def ranking(reply: Any, *, sorted_by: int = 0, collapsed_on: str | None = None) -> Ranking:
+    """The candidates, best first; `sorted_by` so many fields, one for each value of the field `collapsed_on`."""
     with shape("a search"):
-        return Ranking(candidates=tuple(map(_candidate, reply["hits"]["hits"])), score_kind=ScoreKind.BM25)
+        candidates = tuple(_candidate(hit, sorted_by, collapsed_on) for hit in reply["hits"]["hits"])
+        return Ranking(candidates=candidates, score_kind=ScoreKind.BM25)
 
 
 def total(reply: Any) -> Total:
@@ -178,15 +179,21 @@ def shards_started(reply: Any) -> bool:
         return bool(reply["shards_acknowledged"])
 
 
-def _candidate(hit: dict[str, Any]) -> Candidate:
+def _candidate(hit: dict[str, Any], sorted_by: int, collapsed_on: str | None) -> Candidate:
     """Takes the hit's source over instead of copying it: nobody else holds it."""
     source = hit.get("_source") or {}
     extra = source.pop("source", None)
     if extra:
         source.update(extra)
     named = hit.get("matched_queries")
+    groups = () if collapsed_on is None else hit.get("fields", {}).get(collapsed_on, ())
     return Candidate(
-        doc_id=hit["_id"], score=hit["_score"], source=source, contributions=named if isinstance(named, dict) else {}
+        doc_id=hit["_id"],
+        score=hit["_score"],
+        source=source,
+        contributions=named if isinstance(named, dict) else {},
+        group=groups[0] if groups else None,
+        sort_values=tuple(hit["sort"][:sorted_by]) if sorted_by else (),
     )
 
 

@@ -16,7 +16,10 @@ from typing import Any
 import orjson
 
 from searchsvc.documents import Document
-from searchsvc.model import AnyOf, Filters, Range, WeightedTerm
+from searchsvc.elastic.facets import aggregations
+from searchsvc.model import AnyOf, Condition, Exists, Filters, Not, RawFilter, SortKey, Value, WeightedTerm
+from searchsvc.protocols import RetrieveRequest
+from searchsvc.schema import MANAGED, FieldKind
 
 COUNTED = 1000
 """Matches are counted exactly up to here: counting to Elasticsearch's own 10,000 made a search a fifth dearer."""
@@ -24,21 +27,63 @@ COUNTED = 1000
 _STRICT_TIME = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)?)?", re.ASCII)
 
 
-def search_body(terms: Sequence[WeightedTerm], filters: Filters, *, top_k: int, explain: bool) -> dict[str, Any]:
-    """The `top_k` best of a weighted sum of terms, by (-score, doc_id); `explain` names every clause by its term.
+def search_body(terms: Sequence[WeightedTerm], request: RetrieveRequest) -> dict[str, Any]:
+    """The `top_k` best of a weighted sum of `terms`, in the order of the request: else by (-score, doc_id).
 
-    `terms` must not be empty: a bool query without clauses matches every document.
+    `terms`, which stand for those of the request, must not be empty: a bool query without clauses matches every
+    document. Where the request asks to explain, every clause is named by its term.
     """
-    clauses: list[dict[str, Any]] = [{"term": {"tokens": _weighted(term, explain)}} for term in terms]
+    clauses: list[dict[str, Any]] = [{"term": {"tokens": _weighted(term, request.explain)}} for term in terms]
     boolean: dict[str, Any] = {"should": clauses, "minimum_should_match": 1}
-    if filters:
-        boolean["filter"] = [_condition(condition) for condition in filters]
-    return {
-        "size": top_k,
+    if request.filters:
+        boolean["filter"] = [clause(condition) for condition in request.filters]
+    body: dict[str, Any] = {
+        "size": request.top_k,
         "query": {"bool": boolean},
-        "sort": ["_score", {"doc_id": "asc"}],
+        "sort": [*map(_sorted_by, request.sort), *([] if request.sort else ["_score"]), {"doc_id": "asc"}],
         "track_total_hits": COUNTED,
     }
+    if request.sort:
+        body["track_scores"] = True
+    if request.collapse is not None:
+        body["collapse"] = {"field": request.collapse}
+    if request.facets:
+        body["aggs"] = aggregations(request.facets, clause)
+    return body
+
+
+def page_body(terms: Sequence[WeightedTerm], request: RetrieveRequest, *, start: int) -> dict[str, Any]:
+    """The same from place `start` (0-based), without counts."""
+    return {**search_body(terms, request), "from": start, "track_total_hits": False}
+
+
+def documents_body(doc_ids: Sequence[str], filters: Filters) -> dict[str, Any]:
+    """Those of the documents that the filters let through, in no order and without scores."""
+    conditions = [AnyOf(field="doc_id", values=tuple(doc_ids)), *filters]
+    return {
+        "size": len(doc_ids),
+        "query": {"bool": {"filter": [clause(condition) for condition in conditions]}},
+        "track_total_hits": False,
+    }
+
+
+def clause(condition: Condition) -> dict[str, Any]:
+    """A condition as a query whose score is not read.
+
+    A date is an instant here: Elasticsearch would round `lte: 2026-01-31` up to the end of that day.
+    """
+    if isinstance(condition, RawFilter):
+        return dict(condition.query)
+    if isinstance(condition, Not):
+        return _not(clause(condition.condition))
+    if isinstance(condition, Exists):
+        exists = {"exists": {"field": condition.field}}
+        return exists if condition.present else _not(exists)
+    dated = MANAGED.fields[condition.field].kind is FieldKind.DATE
+    if isinstance(condition, AnyOf):
+        return {"terms": {condition.field: [_instant(value) if dated else value for value in condition.values]}}
+    bounds = {"gte": condition.gte, "gt": condition.gt, "lte": condition.lte, "lt": condition.lt}
+    return {"range": {condition.field: {key: _instant(value) for key, value in bounds.items() if value is not None}}}
 
 
 def frequencies_body(terms: Sequence[str]) -> dict[str, Any]:
@@ -91,21 +136,24 @@ def _weighted(term: WeightedTerm, explain: bool) -> dict[str, Any]:
     return clause
 
 
-def _condition(condition: AnyOf | Range) -> dict[str, Any]:
-    """A date is an instant here: Elasticsearch would round `lte: 2026-01-31` up to the end of that day."""
-    if isinstance(condition, AnyOf):
-        dated = condition.field == "updated_at"
-        return {"terms": {condition.field: [_instant(value) if dated else value for value in condition.values]}}
-    bounds = {"gte": condition.gte, "gt": condition.gt, "lte": condition.lte, "lt": condition.lt}
-    return {"range": {condition.field: {key: _instant(value) for key, value in bounds.items() if value is not None}}}
+def _not(query: Mapping[str, Any]) -> dict[str, Any]:
+    return {"bool": {"must_not": [query]}}
 
 
-def _instant(time: str) -> str:
+def _sorted_by(key: SortKey) -> dict[str, Any]:
+    """A date is told as text: Elasticsearch's own number for a document without one is read as a date by clients."""
+    how: dict[str, Any] = {"order": "desc" if key.descending else "asc", "missing": "_last"}
+    if MANAGED.fields[key.field].kind is FieldKind.DATE:
+        how["format"] = "strict_date_optional_time"
+    return {key.field: how}
+
+
+def _instant(time: Value) -> str:
     """An ISO 8601 time in the one form that Elasticsearch reads as Python does; without an offset it is UTC.
 
     Of other forms it refuses some (`2026-W05-1`) and takes `20260131` for milliseconds since 1970.
     """
-    return datetime.fromisoformat(time).isoformat(timespec="microseconds")
+    return datetime.fromisoformat(str(time)).isoformat(timespec="microseconds")
 
 
 def _line(value: dict[str, Any]) -> bytes:

@@ -7,6 +7,7 @@ from zlib import crc32
 
 from searchsvc.elastic import hits
 from searchsvc.elastic.calls import Searches
+from searchsvc.elastic.facets import facet_counts, no_counts
 from searchsvc.elastic.query import search_body
 from searchsvc.errors import BackendUnavailable, UnknownIndex
 from searchsvc.forms import distinct_terms
@@ -30,14 +31,18 @@ class ElasticRetriever:
         """
         terms, left_out = distinct_terms(request.query)
         if not terms:
-            return Retrieval(ranking=Ranking(), total=Total(value=0), detail={"index": self._index, "terms": 0})
-        body = search_body(terms, request.filters, top_k=request.top_k, explain=request.explain)
+            return Retrieval(
+                ranking=Ranking(),
+                total=Total(value=0),
+                facets=no_counts(request.facets),
+                detail={"index": self._index, "terms": 0},
+            )
         try:
             reply = await self._searches.search(
                 self._index,
-                body,
+                search_body(terms, request),
                 deadline=request.deadline,
-                preference=_preference(terms),
+                preference=preference(terms),
                 named=request.explain,
                 caller=request.caller,
             )
@@ -46,8 +51,9 @@ class ElasticRetriever:
                 f"The index {self._index} was deleted while it was in use.", hint="Search again."
             ) from error
         return Retrieval(
-            ranking=hits.ranking(reply.body),
+            ranking=hits.ranking(reply.body, sorted_by=len(request.sort), collapsed_on=request.collapse),
             total=hits.total(reply.body),
+            facets=facet_counts(reply.body, request.facets),
             partial=reply.partial,
             detail={
                 "index": self._index,
@@ -59,6 +65,6 @@ class ElasticRetriever:
         )
 
 
-def _preference(terms: Sequence[WeightedTerm]) -> str:
+def preference(terms: Sequence[WeightedTerm]) -> str:
     """The same for the same terms in every process: copies of a shard score a little differently after updates."""
     return f"q{crc32(' '.join(term.term for term in terms).encode()):08x}"

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from searchsvc.elastic import hits
+from searchsvc.elastic.facets import facet_counts, no_counts
 from searchsvc.errors import BackendRejected
-from searchsvc.model import ScoreKind
-from searchsvc.result import Total
+from searchsvc.model import Range, RangesFacet, ScoreKind, TermsFacet
+from searchsvc.result import FacetCount, FacetCounts, Total
 from tests.support.recorded_elasticsearch import recorded
 
 OLD, NEW = "e-rec-v1-20260102030405", "e-rec-v1-20260102030406"
@@ -57,6 +58,60 @@ class TestRanking:
 
         assert len(hits.ranking(reply)) == 0
         assert hits.total(reply) == Total(value=0, relation="eq")
+
+    def test_has_the_values_that_it_was_sorted_by_and_collapsed_on(self) -> None:
+        reply = recorded("search_arranged")
+
+        plain = hits.ranking(reply)
+        arranged = hits.ranking(reply, sorted_by=1, collapsed_on="lang")
+
+        assert [(each.group, each.sort_values) for each in plain] == [(None, ())] * 3
+        assert [(each.doc_id, each.group, each.sort_values) for each in arranged] == [
+            ("kb-1", "zh", ("2026-01-02T03:04:05.000Z",)),
+            ("kb-2", "en", ("2026-01-26T00:00:00.000Z",)),
+            ("kb-3", None, (None,)),
+        ]
+
+
+class TestFacets:
+    FACETS = (
+        TermsFacet(field="tags", size=1),
+        TermsFacet(field="updated_at"),
+        RangesFacet(field="updated_at", ranges=(Range(field="updated_at", lt="2026-01-31"), Range(field="updated_at"))),
+    )
+
+    def test_are_in_the_order_of_the_request(self) -> None:
+        tags, dates, ranges = facet_counts(recorded("search_arranged"), self.FACETS)
+
+        assert tags == FacetCounts(field="tags", counts=(FacetCount(value="network", count=2),), other=1)
+        assert [(each.value, each.count) for each in dates.counts] == [
+            ("2026-01-02T03:04:05.000Z", 1),
+            ("2026-01-26T00:00:00.000Z", 1),
+        ]
+        assert ranges.counts == tuple(FacetCount(value=each, count=2) for each in self.FACETS[2].ranges)
+
+    def test_of_nothing_are_empty_or_zero(self) -> None:
+        tags, _, ranges = no_counts(self.FACETS)
+
+        assert tags == FacetCounts(field="tags", counts=())
+        assert [each.count for each in ranges.counts] == [0, 0]
+
+    def test_of_booleans_and_numbers_keep_their_kind(self) -> None:
+        buckets = [
+            {"key": 1, "key_as_string": "true", "doc_count": 2},
+            {"key": 0, "key_as_string": "false", "doc_count": 1},
+        ]
+        numbers = [{"key": 1.5, "doc_count": 3}]
+        known = {"sum_other_doc_count": 0, "doc_count_error_upper_bound": -1}
+        reply = {"aggregations": {"facet_0": {"buckets": buckets, **known}, "facet_1": {"buckets": numbers, **known}}}
+        found = facet_counts(reply, (TermsFacet(field="open"), TermsFacet(field="price")))
+
+        assert [[each.value for each in facet.counts] for facet in found] == [[True, False], [1.5]]
+        assert found[0].error == 0
+
+    def test_of_another_server_are_refused(self) -> None:
+        with pytest.raises(BackendRejected):
+            facet_counts({"hits": {}}, self.FACETS)
 
 
 class TestMissingPart:

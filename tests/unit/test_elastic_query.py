@@ -12,18 +12,38 @@ from searchsvc.documents import Document
 from searchsvc.elastic.query import (
     alias_body,
     document_lines,
+    documents_body,
     frequencies_body,
     index_body,
+    page_body,
     search_body,
 )
-from searchsvc.model import AnyOf, Range, WeightedTerm
+from searchsvc.model import (
+    AnyOf,
+    Condition,
+    Exists,
+    Not,
+    Range,
+    RangesFacet,
+    RawFilter,
+    SortKey,
+    TermsFacet,
+    WeightedQuery,
+    WeightedTerm,
+)
+from searchsvc.protocols import RetrieveRequest
 from searchsvc.schema import MANAGED, IndexField
+from tests.support.requests import wanted
 
 INJECTION = 'python" OR *:* AND (_exists_:x) /[a-z]+/ \\ } ] {"match_all":{}}'
 
 
 def term(text: str, weight: float = 1.0) -> WeightedTerm:
     return WeightedTerm(term=text, weight=weight)
+
+
+def asked(**parts: Any) -> RetrieveRequest:
+    return wanted(WeightedQuery(text="", terms=()), **parts)
 
 
 def strings(value: Any) -> Iterator[str]:
@@ -45,7 +65,7 @@ def stored(document: Document, *tokens: str) -> tuple[dict[str, Any], dict[str, 
 
 class TestSearch:
     def test_is_a_weighted_sum_of_terms_in_a_total_order(self) -> None:
-        body = search_body((term("python", 1.5), term("导入")), (), top_k=50, explain=False)
+        body = search_body((term("python", 1.5), term("导入")), asked(top_k=50))
 
         assert body == {
             "size": 50,
@@ -63,27 +83,27 @@ class TestSearch:
         }
 
     def test_names_every_clause_by_its_term_if_asked_to_explain(self) -> None:
-        body = search_body((term("python"), term("导入")), (), top_k=1, explain=True)
+        body = search_body((term("python"), term("导入")), asked(explain=True))
         names = [clause["term"]["tokens"]["_name"] for clause in body["query"]["bool"]["should"]]
 
         assert names == ["python", "导入"]
 
     def test_takes_the_text_of_a_query_as_data(self) -> None:
-        body = search_body((term(INJECTION),), (), top_k=1, explain=False)
+        body = search_body((term(INJECTION),), asked())
 
         assert body["query"]["bool"]["should"] == [{"term": {"tokens": {"value": INJECTION, "boost": 1.0}}}]
         assert "query_string" not in set(strings(body))
 
     def test_still_asks_for_a_term_where_there_are_filters(self) -> None:
         filters = (AnyOf(field="lang", values=("zh", "en")), AnyOf(field="tags", values=("a*",)))
-        boolean = search_body((term("python"),), filters, top_k=1, explain=False)["query"]["bool"]
+        boolean = search_body((term("python"),), asked(filters=filters))["query"]["bool"]
 
         assert boolean["minimum_should_match"] == 1
         assert boolean["filter"] == [{"terms": {"lang": ["zh", "en"]}}, {"terms": {"tags": ["a*"]}}]
 
     def test_takes_a_date_for_an_instant(self) -> None:
         filters = (Range(field="updated_at", gte="2026-01-31", lt="20260201T10:00+08:00"),)
-        boolean = search_body((term("python"),), filters, top_k=1, explain=False)["query"]["bool"]
+        boolean = search_body((term("python"),), asked(filters=filters))["query"]["bool"]
 
         assert boolean["filter"] == [
             {"range": {"updated_at": {"gte": "2026-01-31T00:00:00.000000", "lt": "2026-02-01T10:00:00.000000+08:00"}}}
@@ -92,6 +112,86 @@ class TestSearch:
     @pytest.mark.parametrize("field", MANAGED.fields.values())
     def test_can_filter_by_every_field_that_a_filter_may_name(self, field: IndexField) -> None:
         assert index_body({})["mappings"]["properties"][field.name]["type"] == field.kind
+
+
+class TestConditions:
+    @pytest.mark.parametrize(
+        ("condition", "written"),
+        [
+            (Exists(field="url"), {"exists": {"field": "url"}}),
+            (Exists(field="url", present=False), {"bool": {"must_not": [{"exists": {"field": "url"}}]}}),
+            (
+                Not(condition=AnyOf(field="tags", values=("a", "b"))),
+                {"bool": {"must_not": [{"terms": {"tags": ["a", "b"]}}]}},
+            ),
+            (
+                Not(condition=Range(field="updated_at", gt="2026-01-31")),
+                {"bool": {"must_not": [{"range": {"updated_at": {"gt": "2026-01-31T00:00:00.000000"}}}]}},
+            ),
+            (RawFilter(query={"prefix": {"url": "https"}}), {"prefix": {"url": "https"}}),
+        ],
+    )
+    def test_are_filters_beside_the_terms(self, condition: Condition, written: dict[str, Any]) -> None:
+        body = search_body((term("python"),), asked(filters=(condition,)))
+
+        assert body["query"]["bool"]["filter"] == [written]
+        assert body["query"]["bool"]["minimum_should_match"] == 1
+
+
+class TestOrder:
+    def test_of_a_field_puts_documents_without_it_last_and_settles_ties_by_id(self) -> None:
+        keys = (SortKey(field="lang"), SortKey(field="updated_at", descending=True))
+        body = search_body((term("python"),), asked(sort=keys))
+
+        assert body["sort"] == [
+            {"lang": {"order": "asc", "missing": "_last"}},
+            {"updated_at": {"order": "desc", "missing": "_last", "format": "strict_date_optional_time"}},
+            {"doc_id": "asc"},
+        ]
+        assert body["track_scores"] is True
+
+    def test_of_one_document_a_value_stays_the_order_of_all(self) -> None:
+        body = search_body((term("python"),), asked(collapse="lang"))
+
+        assert body["collapse"] == {"field": "lang"}
+        assert body["sort"] == ["_score", {"doc_id": "asc"}]
+
+
+class TestFacets:
+    def test_are_counted_beside_the_hits_in_the_order_of_the_request(self) -> None:
+        ranges = (Range(field="updated_at", lt="2026-01-31"), Range(field="updated_at", gt="2026-01-31"))
+        facets = (RangesFacet(field="updated_at", ranges=ranges), TermsFacet(field="tags", size=3))
+        aggregations = search_body((term("python"),), asked(facets=facets))["aggs"]
+
+        assert list(aggregations.values()) == [
+            {
+                "filters": {
+                    "filters": [
+                        {"range": {"updated_at": {"lt": "2026-01-31T00:00:00.000000"}}},
+                        {"range": {"updated_at": {"gt": "2026-01-31T00:00:00.000000"}}},
+                    ]
+                }
+            },
+            {"terms": {"field": "tags", "size": 3}},
+        ]
+
+    def test_cost_nothing_where_none_is_asked_for(self) -> None:
+        assert "aggs" not in search_body((term("python"),), asked())
+
+
+class TestPages:
+    def test_begin_anywhere_and_count_nothing(self) -> None:
+        filters = (AnyOf(field="lang", values=("zh",)),)
+        first = search_body((term("python"),), asked(filters=filters, top_k=7))
+        later = page_body((term("python"),), asked(filters=filters, top_k=7), start=40)
+
+        assert later == {**first, "from": 40, "track_total_hits": False}
+
+    def test_fetch_documents_that_the_filters_let_through(self) -> None:
+        body = documents_body(["1", "2"], (Exists(field="url"),))
+
+        assert body["size"] == 2
+        assert body["query"] == {"bool": {"filter": [{"terms": {"doc_id": ["1", "2"]}}, {"exists": {"field": "url"}}]}}
 
 
 def test_frequencies_are_asked_for_in_order_and_over_all_documents() -> None:
