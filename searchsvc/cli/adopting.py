@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from searchsvc.cli import toml_table
 from searchsvc.cli.common import out, print_json, talk
@@ -27,6 +28,9 @@ FILE = Path("searchsvc.toml")
 _ROWS = 60
 """More fields than this are shown only where they have a role."""
 _EXAMPLE_CHARACTERS = 24
+_NARROW = 100
+"""A terminal of fewer columns has room for examples of _NARROW_EXAMPLE columns."""
+_NARROW_EXAMPLE = 14
 
 
 def adopt_index(name: str, *, force: bool, json: bool) -> None:
@@ -95,7 +99,7 @@ def _show(found: Adoption) -> None:
     console.print()
     fields = found.proposal.fields
     shown = fields if len(fields) <= _ROWS else [each for each in fields if each.roles]
-    console.print(_field_table(shown))
+    console.print(_field_table(shown, _EXAMPLE_CHARACTERS if console.width >= _NARROW else _NARROW_EXAMPLE))
     if len(shown) < len(fields):
         console.print(f"{len(fields) - len(shown)} more fields have no role.")
     tokens = list(_token_lines(found))
@@ -114,24 +118,23 @@ def _behind(indices: Sequence[str]) -> str:
     return f"{len(indices)} indices, {few}{', …' if len(indices) > 5 else ''}"
 
 
-def _field_table(fields: Sequence[ProposedField]) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
+def _field_table(fields: Sequence[ProposedField], example_columns: int) -> Table:
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
     table.add_column("field", overflow="fold")
     table.add_column("type", overflow="fold")
     table.add_column("nested", overflow="fold")
     table.add_column("filled", justify="right", no_wrap=True)
-    table.add_column("example", overflow="fold", max_width=_EXAMPLE_CHARACTERS)
+    table.add_column("example", no_wrap=True)
     table.add_column("proposed", overflow="fold")
     for each in fields:
         kind = f"{each.field.type} ({each.field.analyzer})" if each.field.analyzer else each.field.type
         nested = each.field.nested[-1] if each.field.nested else ""
         filled = "" if each.sample.share is None else f"{each.sample.share:.0%}"
         role = ", ".join(each.roles) or (f"- ({each.reason})" if each.reason else "-")
-        table.add_row(
-            *(escape(printable(cell)) for cell in (each.field.name, kind, nested, filled)),
-            escape(_example(each)),
-            escape(role),
-        )
+        example = Text(_example(each))
+        example.truncate(example_columns, overflow="ellipsis")
+        field, kind, nested, role = (escape(printable(cell)) for cell in (each.field.name, kind, nested, role))
+        table.add_row(field, kind, nested, filled, example, role)
     return table
 
 
@@ -142,12 +145,16 @@ def _example(each: ProposedField) -> str:
 
 
 def _token_lines(found: Adoption) -> Iterator[str]:
+    """Fields that make the same of the words share a line."""
+    analyzers = {field.name: field.analyzer for field in found.proposal.text_fields}
+    alike: dict[tuple[str, str], list[str]] = {}
     for field, words in found.tokens.items():
-        for word, tokens in words.items():
-            made = " | ".join(tokens) if tokens else "nothing"
-            yield f"  {field}: {word} → {made}"
+        made = ", ".join(f"{word} → {' | '.join(tokens) or 'nothing'}" for word, tokens in words.items())
+        alike.setdefault((analyzers[field], made), []).append(field)
+    for (analyzer, made), fields in alike.items():
+        yield f"  {analyzer}: {made}  ({', '.join(fields)})"
     if any(len(tokens) > 1 for words in found.tokens.values() for tokens in words.values()):
-        yield "  A word that falls into several tokens is searched as a phrase where expansion adds it."
+        yield "  Where a word falls into several tokens, expansion searches it as a phrase."
 
 
 def _say_what_next(name: str, before: LoadedSettings) -> None:
