@@ -1,4 +1,4 @@
-"""Between the shapes of the API and the values of the service; the only place that knows both."""
+"""Between the shapes of the API and the values of the service."""
 
 from __future__ import annotations
 
@@ -7,30 +7,20 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from searchsvc.api.conditions import facets_of, filters_of, name_of, sort_of
 from searchsvc.api.source import highlights, picked
-from searchsvc.api.unions import ConditionBody, FacetBody, FilterBody, FiltersBody, RangeBody
 from searchsvc.api.wire import ExpansionBody, RerankBody, SearchBody
 from searchsvc.checks import check_window
 from searchsvc.errors import json_pointer
 from searchsvc.model import (
-    AnyOf,
-    Exists,
     ExpansionOptions,
     Explanation,
-    Facet,
-    Filters,
     Form,
     Mode,
-    Not,
     Range,
-    RangesFacet,
-    RawFilter,
     RerankOptions,
     RerankQuery,
     SearchRequest,
-    SortKey,
-    TermsFacet,
-    Value,
 )
 from searchsvc.protocols import OpenIndex
 from searchsvc.result import (
@@ -59,15 +49,15 @@ def to_request(body: SearchBody, caller: Caller | None = None) -> SearchRequest:
         top_k=body.size,
         offset=body.from_,
         retrieval_depth=rerank.depth,
-        filters=_filters(body.filters),
+        filters=filters_of(body.filters),
         expansion=_expansion(body.expansion),
         rerank=rerank,
         explain=body.explain,
         timeout_ms=body.timeout_ms,
         client_id=body.client_id,
         fields=None if body.fields is None else tuple(body.fields),
-        facets=_facets(body.facets),
-        sort=() if isinstance(body.sort, str) else tuple(map(_sort_key, body.sort)),
+        facets=facets_of(body.facets),
+        sort=sort_of(body.sort),
         collapse=body.collapse,
         highlight=tuple(body.highlight),
         cursor=body.cursor,
@@ -81,7 +71,7 @@ def place_in(body: SearchBody, pointer: str) -> str:
     """Where in the body as it was sent the thing is that the service calls by the name of its field."""
     for part, entries in (("facets", body.facets), ("sort", body.sort)):
         if isinstance(entries, list) and pointer.startswith(f"/{part}/"):
-            pointers = [json_pointer(part, _name(each)) for each in entries]
+            pointers = [json_pointer(part, name_of(each)) for each in entries]
             return f"/{part}/{pointers.index(pointer)}" if pointer in pointers else pointer
     return pointer
 
@@ -147,47 +137,6 @@ def _rerank(value: str | RerankBody) -> RerankOptions:
     return RerankOptions(
         mode=Mode(value.mode), depth=value.depth, query=RerankQuery(value.query), instruction=value.instruction
     )
-
-
-def _filters(filters: FiltersBody) -> Filters:
-    by_field = tuple(_condition(field, value) for field, value in filters.by_field().items())
-    return by_field if filters.es is None else (*by_field, RawFilter(query=filters.es))
-
-
-def _condition(field: str, value: Value | list[Value] | ConditionBody) -> AnyOf | Range | Exists | Not:
-    if isinstance(value, FilterBody) and value.not_ is not None:
-        return Not(condition=_plain_condition(field, value.not_))
-    return _plain_condition(field, value)
-
-
-def _plain_condition(field: str, value: Value | list[Value] | ConditionBody) -> AnyOf | Range | Exists:
-    if isinstance(value, ConditionBody):
-        return _range(field, value) if value.exists is None else Exists(field=field, present=value.exists)
-    return AnyOf(field=field, values=tuple(value) if isinstance(value, list) else (value,))
-
-
-def _range(field: str, body: RangeBody) -> Range:
-    return Range(field=field, **body.bounds())
-
-
-def _facets(facets: list[str] | dict[str, FacetBody]) -> tuple[Facet, ...]:
-    if isinstance(facets, list):
-        return tuple(TermsFacet(field=field) for field in dict.fromkeys(facets))
-    return tuple(
-        TermsFacet(field=field, size=body.size)
-        if body.ranges is None
-        else RangesFacet(field=field, ranges=tuple(_range(field, each) for each in body.ranges))
-        for field, body in facets.items()
-    )
-
-
-def _sort_key(entry: str | dict[str, Any]) -> SortKey:
-    name = _name(entry)
-    return SortKey(field=name, descending=isinstance(entry, dict) and entry[name] == "desc")
-
-
-def _name(entry: str | dict[str, Any]) -> str:
-    return entry if isinstance(entry, str) else next(iter(entry))
 
 
 def _facet_counts(facet: FacetCounts) -> dict[str, Any]:

@@ -244,4 +244,7 @@ class InfoReply(BaseModel):
     reranker: PartReply | None
     expansion_methods: list[str]
     analysis: str = Field(description="Fingerprint of the text analysis; an index made with another is refused.")
+    state: Literal["elasticsearch", "sqlite", "undecided"] = Field(
+        description="Where the service keeps what it must remember; undecided until it first has to."
+    )
     limits: LimitsReply
