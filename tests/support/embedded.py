@@ -9,7 +9,7 @@ from pathlib import Path
 
 from searchsvc.documents import Document
 from searchsvc.embedded.engine import EmbeddedEngine
-from searchsvc.embedded.fields import as_tantivy, create_tantivy, open_tantivy
+from searchsvc.embedded.fields import OpenTantivy, as_tantivy, create_tantivy, open_tantivy
 from searchsvc.embedded.retriever import EmbeddedRetriever
 from searchsvc.embedded.worker import Worker
 from searchsvc.forms import plain_query
@@ -72,16 +72,22 @@ def loaded_folder(folder: Path, documents: Iterable[Document]) -> Path:
     return folder
 
 
-def lexical_index(folder: Path, commits: Sequence[Sequence[Document]]) -> EmbeddedRetriever:
-    """A retriever over an index without vectors, written in as many commits, so in as many segments."""
+def lexical_snapshot(folder: Path, commits: Sequence[Sequence[Document]]) -> OpenTantivy:
+    """An index without vectors, written in as many commits, so in as many segments."""
     index = create_tantivy(folder, "small")
     writer = index.writer(heap_size=15_000_000, num_threads=1)
     for documents in commits:
         for document in documents:
+            writer.delete_documents_by_term("doc_id", document.doc_id)
             writer.add_document(as_tantivy(document, analyzer()))
         writer.commit()
     writer.wait_merging_threads()
-    return EmbeddedRetriever(open_tantivy(folder, "small"), Worker())
+    return open_tantivy(folder, "small")
+
+
+def lexical_index(folder: Path, commits: Sequence[Sequence[Document]]) -> EmbeddedRetriever:
+    """A retriever over such an index."""
+    return EmbeddedRetriever(lexical_snapshot(folder, commits), Worker())
 
 
 def retrieved_ids(found: Retrieval) -> list[str]:

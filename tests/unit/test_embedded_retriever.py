@@ -8,9 +8,20 @@ from hypothesis import strategies as st
 
 from searchsvc.documents import Document
 from searchsvc.embedded.retriever import EmbeddedRetriever
-from searchsvc.errors import BackendTimeout
+from searchsvc.errors import BackendTimeout, InvalidRequest
 from searchsvc.forms import MAX_TERMS
-from searchsvc.model import AnyOf, Deadline, Filters, Range, WeightedQuery, WeightedTerm
+from searchsvc.model import (
+    AnyOf,
+    Condition,
+    Deadline,
+    Exists,
+    Filters,
+    Not,
+    Range,
+    RawFilter,
+    WeightedQuery,
+    WeightedTerm,
+)
 from tests.support.embedded import lexical_index, retrieved_ids, words_query
 from tests.support.requests import wanted
 
@@ -61,13 +72,13 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> EmbeddedRetriever:
     documents = [
         Document(doc_id="1", text="apple pear", lang="en", tags=("fruit", "a b"), updated_at="2026-01-01"),
         Document(doc_id="2", text="apple apple", lang="en", url="https://x/2", updated_at="2026-01-02T12:00:00+02:00"),
-        Document(doc_id="3", text="苹果 apple", lang="zh", tags=("fruit",)),
+        Document(doc_id="3", text="苹果 apple", lang="zh", tags=("fruit",), url="https://x/\n3"),
         Document(doc_id="4", text="!!!", extra={"large": 2**70, "nested": {"深": [1.5, None]}}),
     ]
     return lexical_index(tmp_path_factory.mktemp("library"), [documents])
 
 
-async def _found(retriever: EmbeddedRetriever, *filters: AnyOf | Range) -> set[str]:
+async def _found(retriever: EmbeddedRetriever, *filters: Condition) -> set[str]:
     conditions: Filters = filters
     found = await retriever.retrieve(wanted(words_query("apple"), filters=conditions))
     assert found.total.value == len(found.ranking)
@@ -88,10 +99,28 @@ async def _found(retriever: EmbeddedRetriever, *filters: AnyOf | Range) -> set[s
         (Range(field="updated_at", gt="2025-12-31T23:59:59", lte="2026-01-01T00:00:00"), {"1"}),
         (Range(field="updated_at", lt="2026-01-02T10:00:00Z"), {"1"}),
         (Range(field="updated_at", gte="2026-02-01", lte="2026-01-01"), set()),
+        (Exists(field="doc_id"), {"1", "2", "3"}),
+        (Exists(field="lang"), {"1", "2", "3"}),
+        (Exists(field="tags"), {"1", "3"}),
+        (Exists(field="tags", present=False), {"2"}),
+        (Exists(field="url"), {"2", "3"}),
+        (Exists(field="updated_at"), {"1", "2"}),
+        (Exists(field="updated_at", present=False), {"3"}),
+        (Not(condition=AnyOf(field="tags", values=("fruit",))), {"2"}),
+        (Not(condition=AnyOf(field="tags", values=("none",))), {"1", "2", "3"}),
+        (Not(condition=Range(field="updated_at", gt="2026-01-01")), {"1", "3"}),
+        (Not(condition=Exists(field="url", present=False)), {"2", "3"}),
     ],
 )
 async def test_a_filter_keeps_what_it_says(library, condition, expected) -> None:
     assert await _found(library, condition) == expected
+
+
+async def test_a_filter_in_the_words_of_elasticsearch_is_refused(library) -> None:
+    for text in ("apple", ""):
+        with pytest.raises(InvalidRequest, match="on Elasticsearch only") as caught:
+            await library.retrieve(wanted(words_query(text), filters=(RawFilter(query={"match_all": {}}),)))
+        assert caught.value.pointer == "/filters/es"
 
 
 async def test_filters_all_hold_and_do_not_change_the_scores(library) -> None:
