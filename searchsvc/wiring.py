@@ -20,11 +20,13 @@ from searchsvc.inference.reranker import VllmReranker
 from searchsvc.inference.urls import public
 from searchsvc.model import DEFAULT_INDEX, Deadline, ExpansionOptions, Mode, SearchRequest
 from searchsvc.pipeline import Pipeline
-from searchsvc.protocols import Engine, Expander, OpenIndex, Reranker
+from searchsvc.protocols import Engine, Expander, OpenIndex, Reranker, StateStore
 from searchsvc.schema import AdoptedIndex, TextField
 from searchsvc.service import SearchService
 from searchsvc.settings import Settings
 from searchsvc.settings.declared import IndexSettings
+from searchsvc.state.choice import ChosenStateStore
+from searchsvc.state.sqlite import SqliteStateStore
 from searchsvc.suggest import did_you_mean
 from searchsvc.text import Analyzer, extract_keywords, snippet
 
@@ -42,6 +44,8 @@ class Runtime:
     service: SearchService
     chat: OpenAIChat | None
     reranker: VllmReranker | None
+    state: StateStore
+    """What the service remembers; never in an index of others."""
 
     async def warm_up(self, timeout_ms: int) -> None:
         """Do now what the first search would otherwise wait for: dictionaries, vectors, connections, the probe.
@@ -72,6 +76,7 @@ class Runtime:
             ),
             "expansion_methods": [*(["llm"] if self.chat is not None else []), *(["neighbours"] if own else [])],
             "analysis": self.analyzer.fingerprint,
+            "state": self.state.place,
             "limits": {"query_characters": MAX_QUERY_CHARACTERS, "depth": MAX_DEPTH},
         }
 
@@ -118,7 +123,20 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
             service=SearchService(engine, assemble, raw_filters=settings.api.allow_raw_filters),
             chat=chat,
             reranker=reranker,
+            state=_state(settings, stack),
         )
+
+
+def _state(settings: Settings, stack: AsyncExitStack) -> StateStore:
+    own = SqliteStateStore(settings.data_dir)
+    if settings.engine == "embedded" or settings.state.store == "sqlite":
+        return own
+    from searchsvc.state.elasticsearch import ElasticsearchStateStore  # noqa: PLC0415 - the client only where used
+
+    client = elasticsearch_client(settings)
+    stack.push_async_callback(client.close)
+    shared = ElasticsearchStateStore(client)
+    return shared if settings.state.store == "elasticsearch" else ChosenStateStore(shared, own)
 
 
 def _engine(settings: Settings, analyzer: Analyzer) -> Engine:
