@@ -8,12 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from searchsvc.documents import BadLine, Document, clean, open_bytes, read_documents
+from searchsvc.documents import BadLine, Document, open_bytes, read_documents
 from searchsvc.errors import ConfigurationError, InvalidDocuments
-from searchsvc.evaluation.lines import json_lines, required_id, required_text, text_lines
-
-Qrels = Mapping[str, Mapping[str, int]]
-"""Grade by query id and doc_id; a grade above 0 is relevant (TREC)."""
+from searchsvc.evaluation.lines import json_lines, required_id, required_text
+from searchsvc.evaluation.qrels import Qrels, read_qrels
 
 _BLOCK = 1 << 20
 
@@ -81,8 +79,8 @@ def read_collection(folder: Path) -> Collection:
         )
     corpus, queries_file, qrels_file = (_file(folder, name) for name in ("corpus.jsonl", "queries.jsonl", "qrels.tsv"))
     queries = _queries(queries_file)
-    qrels, repeated = _qrels(qrels_file)
-    judged = {query_id: text for query_id, text in queries.items() if query_id in qrels}
+    judgements = read_qrels(qrels_file, queries)
+    judged = {query_id: text for query_id, text in queries.items() if query_id in judgements.grades}
     if not judged:
         raise ConfigurationError(f"{qrels_file} judges none of the {len(queries)} queries of {queries_file}.")
     return Collection(
@@ -90,10 +88,10 @@ def read_collection(folder: Path) -> Collection:
         corpus=corpus,
         digest=_digest(corpus),
         queries=judged,
-        qrels={query_id: qrels[query_id] for query_id in judged},
+        qrels=judgements.grades,
         unjudged=len(queries) - len(judged),
-        orphaned=len(qrels) - len(judged),
-        repeated=repeated,
+        orphaned=0 if judgements.unknown is None else judgements.unknown.queries,
+        repeated=judgements.repeated,
     )
 
 
@@ -112,28 +110,6 @@ def _queries(path: Path) -> dict[str, str]:
             raise ConfigurationError(f"{path} line {number}: the query id {query_id!r} came before.")
         queries[query_id] = required_text(value, "text", path=path, number=number)
     return queries
-
-
-def _qrels(path: Path) -> tuple[dict[str, dict[str, int]], int]:
-    """The grades, and how many replaced one of an earlier line, as in every reader of TREC's format."""
-    qrels: dict[str, dict[str, int]] = {}
-    judgements = 0
-    for number, text in text_lines(path):
-        columns = text.split("\t")
-        if number == 1 and columns[-1].strip() in {"grade", "score", "rating", "relevance", "rel"}:
-            continue
-        if len(columns) != 3:
-            raise ConfigurationError(
-                f"{path} line {number}: {len(columns)} columns where 3 were expected.",
-                hint="A line is query id, doc_id and grade, separated by tabs.",
-            )
-        query_id, doc_id, grade = (column.strip() for column in columns)
-        judgements += 1
-        try:
-            qrels.setdefault(query_id, {})[clean(doc_id)] = int(grade)
-        except ValueError:
-            raise ConfigurationError(f"{path} line {number}: the grade {grade!r} is not an integer.") from None
-    return qrels, judgements - sum(len(grades) for grades in qrels.values())
 
 
 def _digest(path: Path) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import json
+import shlex
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,9 +13,11 @@ from typing import Any
 from searchsvc.documents import open_bytes
 from searchsvc.errors import ConfigurationError
 
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
-def text_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Number (1-based) and text of every line that is not blank.
+
+def raw_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Number (1-based) and text of every line, with its end.
 
     Raises ConfigurationError if the file cannot be read or is not UTF-8.
     """
@@ -21,13 +25,23 @@ def text_lines(path: Path) -> Iterator[tuple[int, str]]:
     try:
         with open_bytes(path) as lines:
             for number, line in enumerate(lines, 1):
-                text = line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
-                if text.strip():
-                    yield number, text
+                if number == 1 and (line.startswith(_UTF_16) or b"\0" in line):
+                    raise ConfigurationError(f"{path} line 1: not UTF-8 but UTF-16.", hint=_recode(path, "UTF-16"))
+                yield number, line.decode("utf-8-sig" if number == 1 else "utf-8")
     except UnicodeDecodeError:
-        raise ConfigurationError(f"{path} line {number}: not UTF-8.") from None
+        raise ConfigurationError(
+            f"{path} line {number}: not UTF-8.", hint=f"If it is Chinese text: {_recode(path, 'GB18030')}"
+        ) from None
     except (OSError, EOFError, zlib.error) as error:
         raise ConfigurationError(f"{path} cannot be read: {error}.") from error
+
+
+def text_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Number (1-based) and text, without its end, of every line that is not blank. Raises as `raw_lines`."""
+    for number, line in raw_lines(path):
+        text = line.rstrip("\r\n")
+        if text.strip():
+            yield number, text
 
 
 def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -56,3 +70,11 @@ def required_id(value: dict[str, Any], key: str, *, path: Path, number: int) -> 
     if isinstance(raw, int) and not isinstance(raw, bool):
         return str(raw)
     return required_text(value, key, path=path, number=number)
+
+
+def _recode(path: Path, encoding: str) -> str:
+    """The command that makes UTF-8 of the file."""
+    name = shlex.quote(str(path))
+    zipped = path.suffix == ".gz"
+    source = f"gzip -dc {name} | iconv -f {encoding} -t UTF-8" if zipped else f"iconv -f {encoding} -t UTF-8 {name}"
+    return f"{source} > {shlex.quote('utf8-' + path.name.removesuffix('.gz'))}"

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import ir_measures
 
 from searchsvc.errors import ConfigurationError
-from searchsvc.evaluation.collection import Qrels
+from searchsvc.evaluation.qrels import Qrels
 from searchsvc.suggest import did_you_mean
 
 Rankings = Mapping[str, Sequence[str]]

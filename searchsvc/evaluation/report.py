@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from searchsvc.evaluation.collection import Qrels
 from searchsvc.evaluation.comparison import Difference, difference
 from searchsvc.evaluation.measures import values
+from searchsvc.evaluation.qrels import Qrels
 from searchsvc.evaluation.runner import VariantRun
 
 
