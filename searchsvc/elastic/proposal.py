@@ -144,11 +144,11 @@ def _left_out(each: _Seen, seen: Sequence[_Seen]) -> str:
 
 
 def _boost(each: _Seen) -> float:
-    if not each.field.nested and _TITLE.search(each.name) and each.sample.median_characters <= _SHORT:
+    if not each.field.nested and _TITLE.search(each.field.source) and each.sample.median_characters <= _SHORT:
         return TITLE_BOOST
     if each.field.nested:
         return OTHER_BOOST
-    if _BODY.search(each.name) or each.sample.median_characters > _SHORT:
+    if _BODY.search(each.field.source) or each.sample.median_characters > _SHORT:
         return BODY_BOOST
     return OTHER_BOOST
 
@@ -197,7 +197,10 @@ def _filtered(each: _Seen) -> bool:
     field, sample = each.field, each.sample
     if field.type not in _FILTERED or not field.indexed or each.empty or _SECRET.search(field.name):
         return False
-    return field.type not in _KEYWORDS or not sample.unique or bool(_ID_LIKE.search(field.name))
+    if field.type not in _KEYWORDS or _ID_LIKE.search(field.name):
+        return True
+    reads_a_text = field.source != field.name
+    return not (sample.unique or (reads_a_text and sample.mostly_unique))
 
 
 def _counted(each: _Seen) -> bool:

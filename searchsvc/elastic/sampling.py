@@ -62,6 +62,11 @@ class FieldSample:
         """Nearly every value occurs once, which a few documents cannot tell."""
         return self.values >= 10 and self.distinct >= 0.95 * self.values
 
+    @property
+    def mostly_unique(self) -> bool:
+        """Most values occur once, as titles do."""
+        return self.values >= 10 and self.distinct > 0.5 * self.values
+
 
 def sampled(documents: Sequence[Document], path: str) -> FieldSample:
     """What the values at `path` are like."""
