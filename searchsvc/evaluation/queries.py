@@ -23,10 +23,10 @@ _TITLE = re.compile(r"<title>\s*(?:Topic:)?\s*([^<]+)", re.IGNORECASE)
 def read_queries(path: Path) -> Mapping[str, str]:
     """Text by id, in the order of the file.
 
-    TSV is `id TAB text`, a header is not needed. CSV has a header with a column for the text (text, query, query_text)
-    and may have one for the id (id, query_id, qid); without one the number of the line is the id, and a text that comes
-    again is the same query. JSON lines have the same names as keys. In plain text (.txt) a line is a query and its
-    number the id. Of a TREC topic num and title are read.
+    TSV is `id TAB text`, or has a header as CSV does: with a column for the text (text, query, query_text, user_query),
+    and one for the id (id, query_id, qid). Where that is missing, the number of the line is the id, and a text that
+    comes again is the same query. JSON lines have the same names as keys. In plain text (.txt) a line is a query and
+    its number the id. Of a TREC topic num and title are read.
 
     Raises ConfigurationError with file, line and the next step: another encoding, an id that comes twice, a missing or
     empty id or text, a wrong number of columns, no query at all.
@@ -41,7 +41,7 @@ def read_queries(path: Path) -> Mapping[str, str]:
                 f"{path} line {number}: a query without text.",
                 hint="Give it a text (column text or query) or remove it.",
             )
-        query_id = _id(path, number, record, by_line=layout is Layout.CSV)
+        query_id = _id(path, number, record, by_line=layout in (Layout.CSV, Layout.TSV))
         if query_id in queries:
             raise ConfigurationError(
                 f"{path} line {number}: the query id {query_id!r} came before.", hint="Give one of the two another id."

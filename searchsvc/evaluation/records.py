@@ -94,9 +94,10 @@ def tsv_records(path: Path, columns: Columns, unnamed: Sequence[str]) -> Iterato
     for number, text in text_lines(path):
         row = text.split("\t")
         if not header:
-            named = [_name(cell, columns) for cell in row]
-            header = unnamed if named[0] is None or (len(row) == len(unnamed) and set(named) < set(unnamed)) else row
-            if named[0] is not None:
+            named = {_name(cell, columns) for cell in row} - {None}
+            headed = _name(row[0], columns) is not None
+            header = row if headed and not (len(row) == len(unnamed) and named < set(unnamed)) else unnamed
+            if headed:
                 continue
         yield number, _record(row, header, columns, path=path, number=number)
 
