@@ -22,10 +22,7 @@ class AnalysedField:
 
     name: str
     source: str | None = None
-    """The field of a document that the word is put in: of a multi-field its parent; None: the field itself.
-
-    It must be in the mapping: Elasticsearch adds to the mapping what it does not know.
-    """
+    """The field of a document that the word is put in: of a multi-field its parent; None: the field itself."""
     analyzer: str | None = None
     """Read by this analyser, in the text field `source`, in place of that one's own.
 
