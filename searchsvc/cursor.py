@@ -22,6 +22,8 @@ from searchsvc.result import Placement, RankedCandidate, Total
 _VERSION = 1
 _MAX_BYTES = 1 << 20
 """Of a decoded cursor: a window of 200 documents with the longest ids is half of it."""
+_MAX_LINES = 200
+"""Of a window: as deep as a search may go."""
 _AGAIN = 'Start again with cursor "*".'
 
 
@@ -120,6 +122,8 @@ def _decoded(written: str) -> Cursor:
     if not unpacking.eof:
         raise ValueError("too long")
     version, found, lines, total, shown, base, view = json.loads(text)
+    if len(lines) > _MAX_LINES:
+        raise ValueError("too long")
     if version != _VERSION or not (isinstance(shown, int) and isinstance(base, int) and shown >= 0 and base >= 0):
         raise ValueError("not of this version")
     return Cursor(
@@ -134,6 +138,8 @@ def _decoded(written: str) -> Cursor:
 
 def _line(written: Any) -> Line:
     doc_id, score, kind, retrieval, rerank, group = written
+    if not isinstance(group, Value | None):
+        raise TypeError(group)
     return Line(
         doc_id=str(doc_id),
         score=float(score),

@@ -28,7 +28,7 @@ class EmbeddedPages:
     async def base(self, request: RetrieveRequest, *, start: int, view: str) -> BasePage:
         if view not in ("", self._opened.commit):
             raise InvalidRequest("The index changed.", pointer="/cursor", hint='Start again with cursor "*".')
-        end = start + request.top_k
+        end = min(start, self._opened.searcher.num_docs) + request.top_k  # `start` comes from a client
         found = await self._retriever.retrieve(replace(request, top_k=end + 1))
         candidates = found.ranking.candidates
         return BasePage(candidates=candidates[start:end], last=len(candidates) <= end, view=self._opened.commit)
