@@ -20,6 +20,8 @@ _MAX_FILTERS = 60
 _MAX_FACET_VALUES = 50
 _SHORT = 200
 """Characters that a title has at most, by the median."""
+_SENTENCE = 30
+"""Characters that a text has at least, by the median, which tells a reranker more than a label does."""
 _HUGE = 20_000
 """Characters of a value that nobody wants in a list of results, by the 90th percentile."""
 _RERANK_CHARACTERS = (500, 4000)
@@ -28,6 +30,9 @@ _TITLE = re.compile(r"title|headline|heading|subject|(^|[._])name$|question|capt
 _BODY = re.compile(r"body|content|text|article|message|description|answer|passage|正文|内容|描述", re.IGNORECASE)
 _ID_LIKE = re.compile(
     r"(^|[._-])(u?id|key|code|sku|isbn|slug|url|uri|guid|path|number|no)(\.(keyword|raw))?$|编号", re.IGNORECASE
+)
+_LABEL = re.compile(
+    r"(^|[._-])(tags?|categor\w*|topics?|genres?|kind|type|brand|status)([._-]|$)|标签|分类", re.IGNORECASE
 )
 _SECRET = re.compile(r"password|passwd|secret|token|api_?key|credential", re.IGNORECASE)
 _ACCESS = re.compile(r"(^|[._-])(acl|visible|visibility|permissions?|allowed|access)([._-]|$)", re.IGNORECASE)
@@ -131,13 +136,14 @@ def _left_out(each: _Seen, seen: Sequence[_Seen]) -> str:
         other.field.is_text for other in seen if other.name == field.source
     )
     has_keyword = any(other.field.source == field.source and other.field.type in _KEYWORDS for other in seen)
+    is_id = _ID_LIKE.search(field.source) and 0 < sample.median_characters <= _SENTENCE * 2
     is_label = sample.documents >= 20 and sample.distinct * 10 <= sample.filled == sample.values
     reasons = {
         f"{field.source} is searched": is_second_reading,
         "not indexed": not field.indexed,
         "may hold secrets": _SECRET.search(field.name),
         _EMPTY: each.empty,
-        "ids, addresses or codes": sample.machine,
+        "ids, addresses or codes": sample.machine or is_id,
         "a label: few values": has_keyword and is_label,
     }
     return next((reason for reason, holds in reasons.items() if holds), "")
@@ -163,7 +169,8 @@ def _shown(texts: Sequence[_Seen]) -> dict[str, Any]:
     title = titles[0] if titles else None
     bodies = [each for each in texts if each.field.source != title]
     bodies.sort(key=lambda each: (each.sample.median_characters, _boost(each)), reverse=True)
-    paths = ([title] if title is not None else []) + [each.field.source for each in bodies]
+    read = [each for each in bodies if _boost(each) >= BODY_BOOST or each.sample.median_characters >= _SENTENCE]
+    paths = ([title] if title is not None else []) + [each.field.source for each in read or bodies[:1]]
     snippet = bodies[0].field.source if bodies else title
     found = {"title": title, "snippet": snippet, "rerank_text": list(dict.fromkeys(paths))}
     return {key: value for key, value in found.items() if value is not None}
@@ -210,7 +217,8 @@ def _counted(each: _Seen) -> bool:
         return False
     if sample.documents == 0:
         return field.type != "wildcard" and field.type not in _INTEGERS and not _ID_LIKE.search(field.name)
-    return sample.distinct <= _MAX_FACET_VALUES and sample.distinct * 2 <= sample.values
+    few = sample.distinct <= _MAX_FACET_VALUES or _LABEL.search(field.name)
+    return bool(few) and sample.distinct * 2 <= sample.values
 
 
 def _nested(fields: Sequence[MappedField], table: dict[str, Any]) -> list[str]:

@@ -69,7 +69,7 @@ def test_title_like_names_weigh_more_than_bodies_and_these_more_than_the_rest():
 
     assert found.table["text_fields"] == ["headline^3", "content", "summary^0.5"]
     assert (found.table["title"], found.table["snippet"]) == ("headline", "content")
-    assert found.table["rerank_text"] == ["headline", "content", "summary"]
+    assert found.table["rerank_text"] == ["headline", "content"]
 
 
 def test_a_long_text_is_no_title_whatever_its_name():
@@ -128,6 +128,33 @@ def test_text_that_looks_like_machine_data_is_not_searched(value):
 )
 def test_what_a_person_wrote_is_no_machine_data(value):
     assert not sampled([{"x": value}], "x").machine
+
+
+def test_a_reranker_reads_sentences_and_no_labels():
+    found = proposal(
+        {"title": TEXT, "keywords": TEXT, "body": TEXT, "abstract": TEXT, "slug": TEXT},
+        many(
+            title=lambda n: f"Title {n}",
+            keywords=lambda n: f"one two {n}",
+            body=lambda n: SENTENCE * 9,
+            abstract=lambda n: SENTENCE,
+            slug=lambda n: "py-import-failed",
+        ),
+    )
+
+    assert found.table["rerank_text"] == ["title", "body", "abstract"]
+    assert found.table["text_fields"] == ["title^3", "body", "keywords^0.5", "abstract^0.5"]
+    assert reasons(found) == {"slug": "ids, addresses or codes"}
+
+
+def test_tags_are_counted_though_there_are_many():
+    properties = {"body": TEXT, "tags": KEYWORD, "author": KEYWORD}
+    values = {name: (lambda n: f"v{n % 60}") for name in ("tags", "author")}
+
+    table = proposal(properties, many(200, body=lambda n: SENTENCE, **values)).table
+
+    assert table["filters"] == ["tags", "author"]
+    assert table["facets"] == ["tags"]
 
 
 def test_texts_that_are_empty_in_the_sample_are_left_out_and_told():
