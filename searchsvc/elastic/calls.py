@@ -113,30 +113,51 @@ class Searches:
         except (BackendTimeout, BackendUnavailable, Overloaded):
             return first
 
+    async def open_point(self, index: str, *, keep_alive: str, deadline: Deadline, caller: Caller | None = None) -> str:
+        """Open a point in time, inside which searches see `index` as it is now; its id.
+
+        It goes away `keep_alive` ("5m") after the last search in it. Raises as `search`.
+        """
+        content = _Content(b"", _headers(caller), caller is not None)
+        path = f"/{quote(index, safe=_IN_PATHS)}/_pit?{urlencode({'keep_alive': keep_alive})}"
+        body = await self._post(path, content, index=index, deadline=deadline, endpoint_id="open_point_in_time")
+        return hits.opened_point(body)
+
     async def _attempt(
         self, index: str, content: _Content, parameters: Mapping[str, str], deadline: Deadline, attempt: int
     ) -> SearchReply:
-        steps = int(deadline.left_s() / _STEP_S)
-        if steps < 1:
-            raise BackendTimeout(f"While searching {index}: no time is left for a call.")
+        steps = _steps(deadline, index)
         server_ms = max(1, int(steps * _STEP_S * SERVER_SHARE * 1000))
         query = urlencode({"timeout": f"{server_ms}ms", **parameters})
         path = f"/{quote(index, safe=_IN_PATHS)}/_search?{query}" if index else f"/_search?{query}"
+        body = await self._post(path, content, index=index, deadline=deadline, endpoint_id="search")
+        return SearchReply(body=body, partial=hits.missing_part(body), attempts=attempt)
+
+    async def _post(self, path: str, content: _Content, *, index: str, deadline: Deadline, endpoint_id: str) -> Any:
+        steps = _steps(deadline, index)
         with translated(f"searching {index or 'on'}", in_callers_name=content.in_callers_name):
             async with asyncio.timeout(deadline.left_s()):
                 response = await self._limited_to(steps).perform_request(
                     "POST",
                     path,
                     headers=content.headers,
-                    body=content.body,
-                    endpoint_id="search",
+                    body=content.body or None,
+                    endpoint_id=endpoint_id,
                     path_parts={"index": index} if index else {},
                 )
-        return SearchReply(body=response.body, partial=hits.missing_part(response.body), attempts=attempt)
+        return response.body
 
     def _client_limited_to(self, steps: int) -> AsyncElasticsearch:
         """The client itself goes on to one other host where nobody listens: that costs no time."""
         return self._client.options(request_timeout=steps * _STEP_S, max_retries=1)
+
+
+def _steps(deadline: Deadline, index: str) -> int:
+    """The time that is left, in steps. Raises BackendTimeout if that is none."""
+    steps = int(deadline.left_s() / _STEP_S)
+    if steps < 1:
+        raise BackendTimeout(f"While searching {index}: no time is left for a call.")
+    return steps
 
 
 def _headers(caller: Caller | None) -> Mapping[str, str]:

@@ -18,6 +18,7 @@ from searchsvc.errors import (
     BackendTimeout,
     BackendUnavailable,
     Forbidden,
+    InvalidRequest,
     Overloaded,
     SearchError,
     Unauthenticated,
@@ -36,6 +37,11 @@ CLOSED_TYPE = "index_closed_exception"
 DISK_FULL_HINT = "The disk of a node is full: free space, then load again."
 CLOSED_HINT = "Somebody closed it: open it again (POST /INDEX/_open)."
 NOT_ELASTICSEARCH_HINT = "Check the address: a proxy or another server may answer there."
+
+POINT_GONE_TYPE = "search_context_missing_exception"
+"""A point in time that was closed, or that nobody searched in for long; or its node ended."""
+
+_POINT_GONE_HINT = 'Start again with cursor "*"; the next page must be fetched within five minutes.'
 
 _MAX_REASON_CHARACTERS = 400
 _CREDENTIALS_HINT = "Check the credentials, or grant the privilege that the text names."
@@ -84,6 +90,20 @@ def translated(doing: str, *, in_callers_name: bool = False) -> Iterator[None]:
         raise BackendUnavailable(f"While {doing}: no connection to Elasticsearch: {error.message}.") from error
 
 
+def point_gone() -> InvalidRequest:
+    """The error for a point in time that there is no more."""
+    return InvalidRequest("The pages of this search have gone.", pointer="/cursor", hint=_POINT_GONE_HINT)
+
+
+@contextmanager
+def in_use(index: str) -> Iterator[None]:
+    """Around searches of an index that is open: if it is gone, the name was right and something was done to it."""
+    try:
+        yield
+    except UnknownIndex as error:
+        raise BackendUnavailable(f"The index {index} was deleted while it was in use.", hint="Search again.") from error
+
+
 def from_status(doing: str, status: int, body: Any) -> SearchError:
     """What an answer with that status means; `body` is its JSON, or the text of something that is not Elasticsearch."""
     error = body.get("error") if isinstance(body, Mapping) else None
@@ -93,6 +113,8 @@ def from_status(doing: str, status: int, body: Any) -> SearchError:
     said = f"While {doing}: Elasticsearch answered {status}" + (f" ({reason})." if reason else ".")
     if status == 404 and "index_not_found_exception" in types:
         return UnknownIndex(said)
+    if status == 404 and POINT_GONE_TYPE in types:
+        return point_gone()
     if status == 429 and DISK_FULL_TYPE in types:
         return BackendRejected(said, hint=DISK_FULL_HINT)
     if status == 400 and CLOSED_TYPE in types:

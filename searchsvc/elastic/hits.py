@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from searchsvc.elastic.errors import DISK_FULL_TYPE, NOT_ELASTICSEARCH_HINT, OVERLOAD_TYPES
+from searchsvc.elastic.errors import DISK_FULL_TYPE, NOT_ELASTICSEARCH_HINT, OVERLOAD_TYPES, POINT_GONE_TYPE
 from searchsvc.errors import BackendRejected
 from searchsvc.index_names import is_physical, name_of
 from searchsvc.model import Candidate, Ranking, ScoreKind
@@ -73,6 +73,18 @@ def ranking(reply: Any, *, sorted_by: int = 0, collapsed_on: str | None = None) 
         return Ranking(candidates=candidates, score_kind=ScoreKind.BM25)
 
 
+def opened_point(reply: Any) -> str:
+    """The id in an answer of `POST /NAME/_pit`."""
+    with shape("the opening of a point in time"):
+        return str(reply["id"])
+
+
+def point(reply: Any) -> str:
+    """The id by which the point in time that was searched goes on: it may differ from that of the search."""
+    with shape("a search in a point in time"):
+        return str(reply["pit_id"])
+
+
 def total(reply: Any) -> Total:
     """How many documents match."""
     with shape("a search"):
@@ -85,17 +97,20 @@ def missing_part(reply: Any) -> str:
     with shape("a search"):
         shards = reply["_shards"]
         if shards["failed"]:
-            reasons = sorted({str(failure["reason"].get("type")) for failure in shards.get("failures", ())})
-            why = f" ({', '.join(reasons)})" if reasons else ""
+            reasons = _failures(reply)
+            why = f" ({', '.join(sorted(reasons))})" if reasons else ""
             return f"{shards['failed']} of {shards['total']} shards did not answer{why}."
         return "Elasticsearch ran out of time before it had searched the whole index." if reply["timed_out"] else ""
 
 
 def overloaded(reply: Any) -> bool:
     """Whether shards are missing because they are busy: then a retry makes it worse."""
-    with shape("a search"):
-        failures = reply["_shards"].get("failures", ())
-        return any(failure["reason"].get("type") in OVERLOAD_TYPES for failure in failures)
+    return not OVERLOAD_TYPES.isdisjoint(_failures(reply))
+
+
+def point_gone(reply: Any) -> bool:
+    """Whether shards are missing because they no longer have the point in time that was searched."""
+    return POINT_GONE_TYPE in _failures(reply)
 
 
 def took_ms(reply: Any) -> float:
@@ -177,6 +192,12 @@ def shards_started(reply: Any) -> bool:
     """Whether a new index has a shard that can be written to."""
     with shape("the making of an index"):
         return bool(reply["shards_acknowledged"])
+
+
+def _failures(reply: Any) -> set[str]:
+    """The types of what went wrong in shards that are missing."""
+    with shape("a search"):
+        return {str(failure["reason"].get("type")) for failure in reply["_shards"].get("failures", ())}
 
 
 def _candidate(hit: dict[str, Any], sorted_by: int, collapsed_on: str | None) -> Candidate:

@@ -7,9 +7,9 @@ from zlib import crc32
 
 from searchsvc.elastic import hits
 from searchsvc.elastic.calls import Searches
+from searchsvc.elastic.errors import in_use
 from searchsvc.elastic.facets import facet_counts, no_counts
 from searchsvc.elastic.query import search_body
-from searchsvc.errors import BackendUnavailable, UnknownIndex
 from searchsvc.forms import distinct_terms
 from searchsvc.model import Ranking, WeightedTerm
 from searchsvc.protocols import RetrieveRequest
@@ -37,7 +37,7 @@ class ElasticRetriever:
                 facets=no_counts(request.facets),
                 detail={"index": self._index, "terms": 0},
             )
-        try:
+        with in_use(self._index):
             reply = await self._searches.search(
                 self._index,
                 search_body(terms, request),
@@ -46,10 +46,6 @@ class ElasticRetriever:
                 named=request.explain,
                 caller=request.caller,
             )
-        except UnknownIndex as error:
-            raise BackendUnavailable(
-                f"The index {self._index} was deleted while it was in use.", hint="Search again."
-            ) from error
         return Retrieval(
             ranking=hits.ranking(reply.body, sorted_by=len(request.sort), collapsed_on=request.collapse),
             total=hits.total(reply.body),

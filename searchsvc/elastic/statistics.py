@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from searchsvc.elastic import hits
 from searchsvc.elastic.calls import Searches
+from searchsvc.elastic.errors import in_use
 from searchsvc.elastic.query import frequencies_body
-from searchsvc.errors import BackendUnavailable, UnknownIndex
+from searchsvc.errors import BackendUnavailable
 from searchsvc.model import Deadline
 from searchsvc.protocols import TermCounts
 from searchsvc.schema import Caller
@@ -28,14 +29,10 @@ class ElasticStatistics:
         Raises BackendTimeout, BackendUnavailable, BackendRejected, Overloaded.
         """
         distinct = tuple(dict.fromkeys(terms))
-        try:
+        with in_use(self._index):
             reply = await self._searches.search(
                 self._index, frequencies_body(distinct), deadline=deadline, caller=caller
             )
-        except UnknownIndex as error:
-            raise BackendUnavailable(
-                f"The index {self._index} was deleted while it was in use.", hint="Search again."
-            ) from error
         if reply.partial:
             raise BackendUnavailable(f"Terms of {self._index} cannot be counted: {reply.partial}")
         return hits.term_counts(reply.body, distinct)
