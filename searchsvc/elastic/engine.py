@@ -14,6 +14,7 @@ from searchsvc.elastic.calls import Searches
 from searchsvc.elastic.errors import translated
 from searchsvc.elastic.hits import PhysicalIndex
 from searchsvc.elastic.indices import ALL_INDICES, ElasticIndices, check_analyzer
+from searchsvc.elastic.pages import ElasticPages
 from searchsvc.elastic.retriever import ElasticRetriever
 from searchsvc.elastic.statistics import ElasticStatistics
 from searchsvc.errors import BackendRejected, BackendTimeout, BackendUnavailable, Overloaded, UnknownIndex
@@ -118,6 +119,7 @@ class ElasticEngine:
             physical=published.index,
             retriever=ElasticRetriever(self._searches, published.index),
             statistics=ElasticStatistics(self._searches, published.index),
+            pages=ElasticPages(self._searches, published.index),
         )
 
     async def _published(self, name: str, timeout_s: float) -> PhysicalIndex:
