@@ -13,6 +13,7 @@ from typing import Any
 
 import tantivy
 
+from searchsvc.embedded.fields import KEYWORD_CHARACTERS
 from searchsvc.embedded.filters import milliseconds, written
 from searchsvc.model import Candidate, SortKey, Value
 from searchsvc.schema import MANAGED, FieldKind
@@ -48,7 +49,9 @@ def arranged(matches: Iterable[Found], sort: Sequence[SortKey], collapse: str | 
 def value_of(candidate: Candidate, field: str) -> Any:
     """What the field of one value holds, a date in milliseconds since 1970; None if it holds nothing."""
     value = candidate.doc_id if field == "doc_id" else candidate.source.get(field)
-    return milliseconds(datetime.fromisoformat(value)) if value is not None and _is_date(field) else value
+    if value is None or len(value) > KEYWORD_CHARACTERS:
+        return None
+    return milliseconds(datetime.fromisoformat(value)) if _is_date(field) else value
 
 
 def _by_key(rows: Sequence[Found], key: SortKey) -> list[Found]:

@@ -25,6 +25,8 @@ from searchsvc.text import Analyzer, is_stop_word
 _WORD = re.compile(r"[\u3400-\u9fff]{2,8}|[a-z\u00df-\u00f6\u00f8-\u00ff]{3,21}")
 """A word that may be a neighbour of another one: Chinese of 2 to 8 characters or Latin of 3 to 21 letters."""
 
+KEYWORD_CHARACTERS = 8191
+"""Longer values of lang, tags and url are stored but not indexed, as in the other engine."""
 _COMMIT_FILE = "meta.json"
 """Lists the segments of the last commit."""
 
@@ -66,9 +68,9 @@ def as_tantivy(document: Document, analyzer: Analyzer) -> tantivy.Document:
     words = [*analyzer.words(document.title), *analyzer.words(document.text)]
     made.add_text("tokens", " ".join(word.term for word in words))
     made.add_text("words", " ".join(sorted(set(_word_pairs((word.term, word.surface) for word in words)))))
-    for name, values in (("lang", [document.lang]), ("url", [document.url]), ("tags", document.tags)):
+    for name, values in (("lang", [document.lang or None]), ("url", [document.url or None]), ("tags", document.tags)):
         for value in values:
-            if value is not None:
+            if value is not None and len(value) <= KEYWORD_CHARACTERS:
                 made.add_text(name, value)
     if document.updated_at is not None:
         made.add_integer("updated_at", milliseconds(datetime.fromisoformat(document.updated_at)))
