@@ -13,13 +13,15 @@ from searchsvc.api.app import create_app
 from searchsvc.cli.common import EngineName, Json, print_json, progress, settings, talk
 from searchsvc.demo import demo_documents
 from searchsvc.demo.marker import remember
-from searchsvc.errors import ConfigurationError, SearchError
+from searchsvc.errors import BackendRejected, ConfigurationError, SearchError
 from searchsvc.index_names import name_of
-from searchsvc.model import DEFAULT_INDEX
+from searchsvc.model import DEFAULT_INDEX, ExpansionOptions, Mode, RerankOptions, SearchRequest
 from searchsvc.settings import Settings
+from searchsvc.settings.tables import table_key
 from searchsvc.wiring import Runtime, open_runtime
 
 _WARM_UP_MS = 10_000
+_WARM_UP_QUERY = "预热 warm up"
 _ALLOCATIONS_BEFORE_COLLECTION = 20_000
 """Objects that a few dozen searches leave behind."""
 _BACKLOG = 2048
@@ -31,6 +33,7 @@ def serve(
     """Serve the HTTP API.
 
     With the embedded engine and no index named "documents" the demo corpus is loaded as that.
+    An index of a table [indices.NAME] that does not fit its table ends this with 2, and all that is wrong.
 
     Parameters
     ----------
@@ -89,11 +92,51 @@ async def _prepare(runtime: Runtime) -> None:
     """Have something to search, and the first search fast; what cannot be reached yet is said and left."""
     if runtime.settings.engine == "embedded":
         await _have_documents(runtime)
+    else:
+        await _open_adopted(runtime)
     try:
         await runtime.warm_up(_WARM_UP_MS)
     except SearchError as error:
         talk().print(f"[yellow]not reached yet:[/] {escape(str(error))}")
     _settle_garbage_collection()
+
+
+async def _open_adopted(runtime: Runtime) -> None:
+    """Open and try every index of a table; what Elasticsearch does not answer is said and left.
+
+    Raises ConfigurationError with all that is wrong.
+    """
+    tried = await asyncio.gather(*(_tried(runtime, name) for name in runtime.settings.indices))
+    if wrong := [problem for problem in tried if problem]:
+        raise ConfigurationError("\n".join(wrong))
+
+
+async def _tried(runtime: Runtime, name: str) -> str:
+    """Why the index cannot be searched as its table says; empty if it can be, or cannot be reached yet."""
+    console = talk()
+    trial = SearchRequest(
+        query_id="warm-up",
+        user_query=_WARM_UP_QUERY,
+        index=name,
+        expansion=ExpansionOptions(mode=Mode.OFF),
+        rerank=RerankOptions(mode=Mode.OFF),
+        timeout_ms=_WARM_UP_MS,
+    )
+    try:
+        opened = await runtime.engine.open(name)
+        found = await runtime.service.search(trial)
+    except ConfigurationError as error:
+        return str(error)
+    except BackendRejected as error:
+        return f"[{table_key(name)}] {error}"
+    except SearchError as error:
+        console.print(f"[yellow]index {escape(name)} not reached yet:[/] {escape(str(error))}")
+        return ""
+    names = opened.physical.split(",")
+    console.print(f"index {escape(name)}: {escape(names[0] if len(names) == 1 else f'{len(names)} indices')}")
+    for trace in found.degraded:
+        console.print(f"[yellow]index {escape(name)}:[/] {escape(trace.message)}")
+    return ""
 
 
 async def _have_documents(runtime: Runtime) -> None:
