@@ -14,12 +14,28 @@ import pytest
 from searchsvc.api.convert import to_reply, to_request
 from searchsvc.api.wire import SearchBody
 from searchsvc.demo import demo_documents, demo_queries
-from searchsvc.model import Deadline
+from searchsvc.documents import Document
+from searchsvc.model import Deadline, Exists, WeightedQuery
 from searchsvc.settings import Settings
 from searchsvc.wiring import Runtime, open_runtime
 from tests.support.elastic import delete_indices, own_name
+from tests.support.requests import wanted
 
 pytestmark = pytest.mark.es
+
+
+EDGES = (
+    Document(doc_id="edge-1", text="edge memory", lang="", url="", tags=("", "docker")),
+    Document(doc_id="edge-2", text="edge memory"),
+    Document(doc_id="Edge-3", text="edge memory", lang="zh", updated_at="1969-12-31T23:59:59.999+00:00"),
+    Document(doc_id="边", text="edge", url="https://x/" + "long" * 3000, tags=("t" * 9000,), updated_at="2026-W05-1"),
+    Document(doc_id="edge-4", text="edge", lang="😀", url="https://x/\n", updated_at="2026-01-26T08:00:00.0009+08:00"),
+)
+"""Values that are empty, missing, longer than a keyword may be, or written in an unusual way."""
+
+
+def _documents() -> list[Document]:
+    return [*demo_documents(), *EDGES]
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +60,7 @@ async def engines(es_url: str, data_dir: Path, index: str) -> AsyncIterator[tupl
         runtimes = [await stack.enter_async_context(open_runtime(settings)) for settings in both]
         for runtime in runtimes:
             if index not in await runtime.engine.names():
-                await runtime.engine.admin.load(index, demo_documents(), progress=lambda _: None)
+                await runtime.engine.admin.load(index, _documents(), progress=lambda _: None)
         yield runtimes[0], runtimes[1]
 
 
@@ -73,11 +89,19 @@ async def test_both_return_the_same_top_ten_for_every_demo_query(engines, index:
         {"tags": ["docker", "git"]},
         {"updated_at": {"gte": "2025-06-01", "lt": "2025-09-01T00:00:00Z"}},
         {"lang": "en", "tags": "java"},
+        {"lang": {"exists": True}, "url": {"exists": False}},
+        {"tags": {"exists": True}},
+        {"tags": {"exists": False}},
+        {"updated_at": {"exists": False}},
+        {"doc_id": {"exists": True}, "lang": {"exists": False}},
+        {"lang": {"not": "zh"}, "tags": {"not": ["docker", "git"]}},
+        {"updated_at": {"not": {"gte": "2025-06-01", "lt": "2026-06-01"}}},
+        {"url": {"not": {"exists": True}}},
     ],
 )
 async def test_filters_mean_the_same(engines, index: str, filters: dict[str, Any]) -> None:
     embedded, elastic = engines
-    for query in ("网络 连接 失败 error", "java docker 内存 memory", "the"):
+    for query in ("网络 连接 失败 error", "java docker 内存 memory", "the", "edge"):
         one = await _search(embedded, index, query, filters=filters, size=50)
         other = await _search(elastic, index, query, filters=filters, size=50)
 
@@ -130,3 +154,112 @@ async def test_document_frequencies_are_the_same(engines, index: str) -> None:
     assert counts[0] == counts[1]
     assert counts[0].df["never-there"] == 0
     assert counts[0].df["docker"] > 10
+
+
+FACETS = {
+    "lang": {},
+    "tags": {"size": 3},
+    "url": {"size": 5},
+    "updated_at": {
+        "ranges": [{"lt": "2025-06-01"}, {"gt": "2025-06-01", "lte": "2026-01-26T00:00:00Z"}, {"gte": "2026-01-26"}]
+    },
+}
+
+
+@pytest.mark.parametrize("query", ["网络 连接 失败 error", "edge memory", "the", "never-there", "?!"])
+async def test_facets_are_the_same(engines, index: str, query: str) -> None:
+    embedded, elastic = engines
+    for filters in ({}, {"lang": {"not": "en"}}):
+        one = await _search(embedded, index, query, facets=FACETS, filters=filters)
+        other = await _search(elastic, index, query, facets=FACETS, filters=filters)
+
+        assert one["facets"] == other["facets"]
+
+
+async def test_the_days_of_a_facet_are_the_same(engines, index: str) -> None:
+    embedded, elastic = engines
+    one = await _search(embedded, index, "edge 网络 error", facets={"updated_at": {"size": 4}})
+    other = await _search(elastic, index, "edge 网络 error", facets={"updated_at": {"size": 4}})
+
+    assert one["facets"] == other["facets"]
+    assert len(one["facets"]["updated_at"]["values"]) == 4
+
+
+ORDERS: list[dict[str, Any]] = [
+    {"sort": ["updated_at"]},
+    {"sort": [{"updated_at": "desc"}]},
+    {"sort": ["lang", {"updated_at": "desc"}]},
+    {"sort": [{"lang": "desc"}, {"doc_id": "desc"}]},
+    {"sort": ["url"]},
+    {"sort": [{"doc_id": "desc"}]},
+    {"collapse": "lang"},
+    {"collapse": "url"},
+    {"collapse": "lang", "sort": [{"updated_at": "desc"}]},
+]
+
+
+@pytest.mark.parametrize("order", ORDERS, ids=str)
+@pytest.mark.parametrize("query", ["edge memory 内存", "网络 error", "never-there"])
+async def test_orders_and_groups_are_the_same(engines, index: str, order: dict[str, Any], query: str) -> None:
+    embedded, elastic = engines
+    one, other = (
+        await _search(embedded, index, query, size=50, **order),
+        await _search(elastic, index, query, size=50, **order),
+    )
+
+    assert [hit["doc_id"] for hit in one["hits"]] == [hit["doc_id"] for hit in other["hits"]]
+    assert [hit.get("sort") for hit in one["hits"]] == [hit.get("sort") for hit in other["hits"]]
+    assert one["total"] == other["total"]
+    for left, right in zip(one["hits"], other["hits"], strict=True):
+        assert math.isclose(left["score"], right["score"], rel_tol=1e-5)
+
+
+async def _all_pages(runtime: Runtime, index: str, query: str, **more: Any) -> list[tuple[int, str]]:
+    lines: list[tuple[int, str]] = []
+    cursor = "*"
+    while cursor is not None:
+        reply = await _search(runtime, index, query, cursor=cursor, **more)
+        lines += [(hit["rank"], hit["doc_id"]) for hit in reply["hits"]]
+        cursor = reply["next_cursor"]
+    return lines
+
+
+@pytest.mark.parametrize(
+    "order", [{}, {"sort": [{"updated_at": "desc"}]}, {"filters": {"lang": {"not": "en"}}}], ids=str
+)
+@pytest.mark.parametrize("size", [7, 50])
+async def test_pages_hold_every_match_once_in_the_same_order(
+    engines, index: str, order: dict[str, Any], size: int
+) -> None:
+    every = []
+    for runtime in engines:
+        pages = await _all_pages(runtime, index, "edge memory 内存 网络 error", size=size, **order)
+        whole = await _search(runtime, index, "edge memory 内存 网络 error", size=1, **order)
+
+        assert [rank for rank, _ in pages] == list(range(1, whole["total"]["value"] + 1))
+        assert len({doc_id for _, doc_id in pages}) == len(pages) > 30
+        every.append(pages)
+
+    assert every[0] == every[1]
+
+
+@pytest.mark.parametrize("field", ["lang", "doc_id"])
+async def test_pages_hold_every_group_once(engines, index: str, field: str) -> None:
+    embedded, elastic = engines
+    one = await _all_pages(embedded, index, "edge memory 网络", size=2, collapse=field)
+    other = await _all_pages(elastic, index, "edge memory 网络", size=2, collapse=field)
+
+    assert one == other
+    assert len({doc_id for _, doc_id in one}) == len(one) > 3
+
+
+async def test_documents_of_a_page_are_the_same(engines, index: str) -> None:
+    filters = (Exists(field="lang"),)
+    found = []
+    for runtime in engines:
+        request = wanted(WeightedQuery(text="", terms=()), filters=filters)
+        opened = await runtime.engine.open(index)
+        found.append(await opened.pages.documents(request, ["edge-1", "Edge-3", "edge-4", "gone"]))
+
+    assert found[0] == found[1]
+    assert set(found[0]) == {"Edge-3", "edge-4"}
