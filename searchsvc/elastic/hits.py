@@ -100,6 +100,8 @@ def missing_part(reply: Any) -> str:
             reasons = _failures(reply)
             why = f" ({', '.join(sorted(reasons))})" if reasons else ""
             return f"{shards['failed']} of {shards['total']} shards did not answer{why}."
+        if not shards["total"]:  # a wildcard: of a name that is gone Elasticsearch says so
+            return "The name stands for no open index that may be searched."
         return "Elasticsearch ran out of time before it had searched the whole index." if reply["timed_out"] else ""
 
 

@@ -130,6 +130,11 @@ class TestMissingPart:
         assert "ran out of time" in hits.missing_part(reply)
         assert not hits.overloaded(reply)
 
+    def test_tells_a_wildcard_that_stands_for_nothing(self) -> None:
+        reply = {"timed_out": False, "_shards": {"total": 0, "successful": 0, "skipped": 0, "failed": 0}}
+
+        assert "no open index" in hits.missing_part(reply)
+
     def test_tells_busy_shards_from_broken_ones(self) -> None:
         reply = recorded("search_partly_overloaded")
 
