@@ -64,6 +64,7 @@ class Request:
     path: str
     parameters: dict[str, str]
     body: bytes
+    authorization: str = ""
 
 
 @dataclass(slots=True)
@@ -77,7 +78,8 @@ class Server:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Note the request and give the next answer."""
         number = len(self.requests)
-        self.requests.append(Request(request.method, request.path, dict(request.query), await request.read()))
+        body, authorization = await request.read(), request.headers.get("authorization", "")
+        self.requests.append(Request(request.method, request.path, dict(request.query), body, authorization))
         answer = self.script[min(number, len(self.script) - 1)]()
         if answer is None:
             await asyncio.sleep(60)
