@@ -73,11 +73,14 @@ def reorder(ranking: Ranking, scores: Sequence[float | None], kind: ScoreKind) -
 
 
 def one_of_each_group(ranking: Ranking) -> Ranking:
-    """Of the candidates that were collapsed on one value the best; of those without a value all."""
+    """The best of the candidates that were collapsed on one value; those without a value are one group, too.
+
+    So Elasticsearch has it within one list.
+    """
     seen = set()
     kept = []
     for candidate in ranking:
-        if candidate.group is None or candidate.group not in seen:
+        if candidate.group not in seen:
             seen.add(candidate.group)
             kept.append(candidate)
     return Ranking(candidates=tuple(kept), score_kind=ranking.score_kind)

@@ -90,7 +90,7 @@ class _Reading:
     async def _behind(self, cursor: Cursor, size: int) -> Page:
         """Up to `size` lines of the original order, without the window's documents and groups."""
         in_window = {line.doc_id for line in cursor.window}
-        groups = {line.group for line in cursor.window if line.group is not None}
+        groups = set() if self._request.collapse is None else {line.group for line in cursor.window}
         wanted = replace(self._request, top_k=size + len(in_window))
         stretch = await self._pages.base(wanted, start=cursor.base, view=cursor.view)
         lines: list[RankedCandidate] = []

@@ -180,7 +180,10 @@ class Pipeline:
             return expanded
         lists = (fusion.WeightedList(base), fusion.WeightedList(expanded, account.weight))
         fuse = fusion.reciprocal_rank_fusion if account.form is Form.RRF else fusion.standardised_sum
-        return fusion.one_of_each_group(fuse(lists)).head(account.request.retrieval_depth)
+        fused = fuse(lists)
+        if account.request.collapse is not None:
+            fused = fusion.one_of_each_group(fused)
+        return fused.head(account.request.retrieval_depth)
 
     async def _rerank(
         self,
