@@ -20,6 +20,7 @@ from searchsvc.errors import (
     BackendUnavailable,
     BadModelOutput,
     ConfigurationError,
+    Conflict,
     Forbidden,
     InvalidRequest,
     Overloaded,
@@ -47,6 +48,7 @@ _STATUS: tuple[tuple[type[SearchError], HTTPStatus], ...] = (
     (Overloaded, HTTPStatus.SERVICE_UNAVAILABLE),
     (BadModelOutput, HTTPStatus.BAD_GATEWAY),
     (StageError, HTTPStatus.BAD_GATEWAY),
+    (Conflict, HTTPStatus.CONFLICT),
     (SearchError, HTTPStatus.BAD_GATEWAY),
 )
 

@@ -11,13 +11,17 @@ from rich.markup import escape
 
 from searchsvc.api.app import create_app
 from searchsvc.cli.common import EngineName, Json, print_json, progress, settings, talk
+from searchsvc.cli.search import printable
 from searchsvc.demo import demo_documents
 from searchsvc.demo.marker import remember
 from searchsvc.errors import BackendRejected, ConfigurationError, SearchError
 from searchsvc.index_names import name_of
 from searchsvc.model import DEFAULT_INDEX, ExpansionOptions, Mode, RerankOptions, SearchRequest
+from searchsvc.protocols import OpenIndex
+from searchsvc.result import StageTrace
 from searchsvc.settings import Settings
 from searchsvc.settings.tables import table_key
+from searchsvc.state.mappings import changes_since
 from searchsvc.wiring import Runtime, open_runtime
 
 _WARM_UP_MS = 10_000
@@ -122,9 +126,11 @@ async def _tried(runtime: Runtime, name: str) -> str:
         rerank=RerankOptions(mode=Mode.OFF),
         timeout_ms=_WARM_UP_MS,
     )
+    degraded: tuple[StageTrace, ...] = ()
     try:
         opened = await runtime.engine.open(name)
-        found = await runtime.service.search(trial)
+        if runtime.settings.elasticsearch.run_as == "service":
+            degraded = (await runtime.service.search(trial)).degraded
     except ConfigurationError as error:
         return str(error)
     except BackendRejected as error:
@@ -134,9 +140,20 @@ async def _tried(runtime: Runtime, name: str) -> str:
         return ""
     names = opened.physical.split(",")
     console.print(f"index {escape(name)}: {escape(names[0] if len(names) == 1 else f'{len(names)} indices')}")
-    for trace in found.degraded:
+    for trace in degraded:
         console.print(f"[yellow]index {escape(name)}:[/] {escape(trace.message)}")
+    await _tell_changes(runtime, name, opened)
     return ""
+
+
+async def _tell_changes(runtime: Runtime, name: str, opened: OpenIndex) -> None:
+    """What is other than when the index was opened last; a memory that fails is no reason not to serve."""
+    try:
+        lines = await changes_since(runtime.state, name, opened.schema, opened.physical)
+    except SearchError as error:
+        lines = [f"what changed in {name} is not known: {error}"]
+    for line in lines:
+        talk().print(f"[yellow]changed:[/] {escape(printable(line))}")
 
 
 async def _have_documents(runtime: Runtime) -> None:
