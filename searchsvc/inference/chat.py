@@ -79,7 +79,7 @@ class OpenAIChat:
     ) -> ChatReply:
         """One reply, without thoughts; the step of the ladder that the server accepts is remembered for a while."""
         started = time.perf_counter()
-        model = self._wanted or self._found or await self._first_model(deadline)
+        model = await self.model(deadline)
         body = {
             "model": model,
             "messages": [{"role": each["role"], "content": neutralise(each["content"])} for each in messages],
@@ -89,6 +89,13 @@ class OpenAIChat:
         answer = await self._ask(body, schema, deadline)
         took_ms = (time.perf_counter() - started) * 1000
         return _reply(answer, self._server.redaction, asked=model, took_ms=took_ms)
+
+    async def model(self, deadline: Deadline) -> str:
+        """The name of the model that is asked: the configured one, or the first that the server lists.
+
+        Raises StageError.
+        """
+        return self._wanted or self._found or await self._first_model(deadline)
 
     async def _first_model(self, deadline: Deadline) -> str:
         listed = (await self._server.get(models_url(self._server.base), deadline=deadline)).get("data")
