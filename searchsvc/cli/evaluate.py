@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,16 +12,19 @@ from cyclopts import Parameter
 from rich.markup import escape
 
 from searchsvc.cli.common import EngineName, Json, MadeBy, out, print_json, progress, settings, talk
+from searchsvc.cli.evaluate_live import evaluate_live
+from searchsvc.cli.evaluate_plan import plan_live
+from searchsvc.cli.variant_runs import make_folder, run_all, run_paths, warm_up, write_runs
 from searchsvc.errors import ConfigurationError
 from searchsvc.evaluation.candidates import Lists, read_candidates, recorded_retrievers, shuffled
 from searchsvc.evaluation.collection import Collection, Corpus, read_collection
 from searchsvc.evaluation.measures import DEFAULT_MEASURES, depth_of, parse_measures
 from searchsvc.evaluation.report import VariantReport, report
-from searchsvc.evaluation.runner import Search, VariantRun, run_variant
+from searchsvc.evaluation.runner import Search, VariantRun
 from searchsvc.evaluation.tables import left_out_lines, measure_table, missed_lines, time_table
-from searchsvc.evaluation.trec import check_ids, write_run
+from searchsvc.evaluation.trec import check_ids
 from searchsvc.evaluation.variants import Variant, check_methods, parse_variants
-from searchsvc.model import Mode, SearchRequest
+from searchsvc.model import SearchRequest
 from searchsvc.result import SearchResult
 from searchsvc.settings import Settings
 from searchsvc.wiring import Runtime, open_runtime
@@ -51,25 +53,38 @@ class _Outcome:
 
 
 def evaluate(
-    directory: Path,
+    directory: Path | None = None,
     /,
     *,
+    index: str | None = None,
+    queries: Path | None = None,
+    qrels: Path | None = None,
     engine: EngineName | None = None,
     variant: Annotated[list[str] | None, Parameter(negative=())] = None,
-    measures: str = DEFAULT_MEASURES,
+    measures: str | None = None,
     candidates: str | None = None,
     shuffle: int | None = None,
     runs: Path | None = None,
     json: Json = False,
 ) -> None:
-    """Run the judged queries of a collection for each variant and print measures and times.
+    """Run queries for each variant and print measures and times.
 
-    The corpus is loaded as an index of its own, unless it is there already.
+    With a directory: the judged queries of a collection, whose corpus is loaded as an index of its own, unless it is
+    there already. With --index and --queries: your queries against your index, which is not written to. Without --qrels
+    it tells by how much each variant changes the results of the first, and which queries are worth judging first.
 
     Parameters
     ----------
     directory
         Folder of the collection: corpus.jsonl, queries.jsonl and qrels.tsv, plain or .gz.
+    index
+        In place of a directory: the published name of the index to search.
+    queries
+        With --index: file of the queries. TSV (id, tab, text), CSV with a header (text or query, id or query_id),
+        JSONL with the same keys, .txt (a query a line), TREC topics; plain or gzip.
+    qrels
+        With --index: file of the judgements. TSV (query id, doc id, grade), CSV with a header (Quepid's query, docid,
+        rating too), JSONL, TREC qrels; plain or gzip.
     engine
         embedded, or elasticsearch.
     variant
@@ -77,7 +92,7 @@ def evaluate(
         of the search request: expansion=off|on|auto|METHOD, expansion.form, expansion.weight, expansion.terms,
         expansion.prompt, rerank=off|on, rerank.depth, rerank.query, rerank.instruction, timeout_ms.
     measures
-        Names of ir-measures, comma-separated, such as nDCG@10,R(rel=2)@100.
+        Names of ir-measures, comma-separated, such as nDCG@10,R(rel=2)@100; without it nDCG@10,RR@10,R@100.
     candidates
         FILE or FILE:RUN: recorded candidate lists in place of the retriever, plain or gzip. FILE holds TREC runs, lines
         "query-id Q0 doc-id rank score RUN" as --runs writes them, read in the order of their scores; or JSONL, one
@@ -88,21 +103,70 @@ def evaluate(
         Folder for one TREC run, NAME.trec, of each variant.
 
     """
+    given = {"--index": index, "--queries": queries, "--qrels": qrels}
+    _check_together(directory, given, {"--candidates": candidates, "--shuffle": shuffle, "--measures": measures})
+    written = DEFAULT_MEASURES if measures is None else measures
+    if index is not None and queries is not None:
+        live = plan_live(index, queries, qrels, variants=variant or (), measures=written, runs=runs)
+        evaluate_live(live, settings(engine=engine), json=json)
+    elif directory is not None:
+        asked = _folder_plan(
+            directory, variants=variant or (), measures=written, candidates=candidates, shuffle=shuffle
+        )
+        lists = None if candidates is None else {"source": candidates, "shuffle": shuffle}
+        _evaluate_folder(asked, settings(engine=engine), recorded=lists, runs=runs, json=json)
+
+
+def _check_together(directory: Path | None, live: Mapping[str, Any], others: Mapping[str, Any]) -> None:
+    """Raises ConfigurationError for options that do not go together."""
+    given = [name for name, value in live.items() if value is not None]
+    if directory is not None and given:
+        raise ConfigurationError(
+            f"{given[0]} and the folder {directory} exclude each other.",
+            hint="A folder brings its own corpus, queries and judgements; --index and --queries name yours.",
+        )
+    if directory is None and not given:
+        raise ConfigurationError(
+            "Nothing is named to be evaluated.",
+            hint="Name the folder of a collection, or --index NAME --queries FILE [--qrels FILE].",
+        )
+    missing = [name for name in ("--index", "--queries") if live[name] is None]
+    if directory is None and missing:
+        raise ConfigurationError(f"{given[0]} needs {missing[0]}.", hint="--index NAME --queries FILE [--qrels FILE].")
+    of_a_folder = [name for name in ("--candidates", "--shuffle") if others[name] is not None]
+    if directory is None and of_a_folder:
+        raise ConfigurationError(
+            f"{of_a_folder[0]} goes with the folder of a collection, not with --index.",
+            hint="Recorded lists name documents of a corpus that is read from there.",
+        )
+    if directory is None and others["--measures"] is not None and live["--qrels"] is None:
+        raise ConfigurationError("--measures needs --qrels: without judgements nothing can be measured.")
+
+
+def _folder_plan(
+    directory: Path, *, variants: Sequence[str], measures: str, candidates: str | None, shuffle: int | None
+) -> _Plan:
     collection = read_collection(directory)
-    plan = _Plan(
+    return _Plan(
         collection=collection,
-        variants=parse_variants(variant or ()),
+        variants=parse_variants(variants),
         measures=parse_measures(measures),
         lists=_lists(candidates, shuffle),
         corpus=_checked(collection),
     )
+
+
+def _evaluate_folder(
+    plan: _Plan, effective: Settings, *, recorded: Mapping[str, Any] | None, runs: Path | None, json: bool
+) -> None:
     if runs is not None:
-        _check_runs(collection, runs)
-    outcome = asyncio.run(_run(plan, settings(engine=engine)))
-    written = [] if runs is None else _written(outcome.runs, runs)
+        _check_runs(plan.collection, runs)
+    outcome = asyncio.run(_run(plan, effective))
+    if runs is not None:
+        write_runs(outcome.runs, runs)
+    written = run_paths(plan.variants, runs)
     reports = report(outcome.runs, measures=plan.measures, qrels=plan.collection.qrels)
     if json:
-        recorded = None if candidates is None else {"source": candidates, "shuffle": shuffle}
         print_json(_as_json(plan, outcome, reports) | {"candidates": recorded, "runs": written})
         return
     _print(plan, outcome, reports)
@@ -125,32 +189,10 @@ async def _run(plan: _Plan, effective: Settings) -> _Outcome:
         check_methods(plan.variants, list((await runtime.service.pipeline(index)).expanders))
         made_by = MadeBy(runtime.info())
         search = made_by.heard(_search(runtime, plan))
-        await _warm_up(runtime, plan, index)
-        runs = []
-        with progress() as bar:
-            for variant in plan.variants:
-                task = bar.add_task(f"variant {variant.name}", total=len(plan.collection.queries))
-                run = await run_variant(
-                    variant,
-                    plan.collection.queries,
-                    index=index,
-                    depth=depth_of(plan.measures),
-                    search=search,
-                    done=partial(bar.advance, task),
-                )
-                runs.append(run)
+        queries, depth = plan.collection.queries, depth_of(plan.measures)
+        await warm_up(plan.variants, queries, index=index, depth=depth, search=runtime.service.search)
+        runs = await run_all(plan.variants, queries, index=index, depth=depth, search=search)
         return _Outcome(index=index, info=runtime.info(), made_by=made_by, runs=runs)
-
-
-async def _warm_up(runtime: Runtime, plan: _Plan, index: str) -> None:
-    """One search of each variant that does not count: the first one waits for dictionaries, vectors, connections."""
-    query_id, user_query = next(iter(plan.collection.queries.items()))
-    with progress() as bar:
-        for variant in bar.track(plan.variants, description="warming up"):
-            request = variant.request(query_id, user_query, index=index, depth=depth_of(plan.measures))
-            if request.expansion.mode is Mode.AUTO:  # which might leave this one query as it is
-                request = replace(request, expansion=replace(request.expansion, mode=Mode.ON))
-            await runtime.service.search(request)
 
 
 def _checked(collection: Collection) -> Corpus:
@@ -191,16 +233,7 @@ def _check_runs(collection: Collection, folder: Path) -> None:
     """What would stop the runs from being written is found before the first search."""
     check_ids(collection.queries, what="query")
     check_ids((document.doc_id for document in collection.documents()), what="document")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigurationError(f"{folder} cannot be made: {error.strerror}.") from error
-
-
-def _written(runs: Sequence[VariantRun], folder: Path) -> list[str]:
-    for run in runs:
-        write_run(folder / f"{run.variant.name}.trec", run.rankings, tag=run.variant.name)
-    return [str(folder / f"{run.variant.name}.trec") for run in runs]
+    make_folder(folder)
 
 
 def _as_json(plan: _Plan, outcome: _Outcome, reports: Sequence[VariantReport]) -> dict[str, Any]:

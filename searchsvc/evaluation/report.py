@@ -28,17 +28,11 @@ class Missed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VariantReport:
-    """The figures of one variant."""
+class RunReport:
+    """What a variant cost and lacked."""
 
     name: str
     spec: str
-    per_query: Mapping[str, Mapping[str, float]]
-    """Value by measure and query id."""
-    means: Mapping[str, float]
-    """By measure."""
-    differences: Mapping[str, Difference]
-    """From the first variant, by measure; empty for the first."""
     took_ms: Mapping[str, float]
     """By query id."""
     missed: tuple[Missed, ...]
@@ -53,6 +47,18 @@ class VariantReport:
             "p50": float(np.percentile(took, 50)),
             "p95": float(np.percentile(took, 95)),
         }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VariantReport(RunReport):
+    """The figures of one variant."""
+
+    per_query: Mapping[str, Mapping[str, float]]
+    """Value by measure and query id."""
+    means: Mapping[str, float]
+    """By measure."""
+    differences: Mapping[str, Difference]
+    """From the first variant, by measure; empty for the first."""
 
     def as_json(self) -> dict[str, Any]:
         """Everything, as JSON values."""
@@ -82,14 +88,15 @@ def report(runs: Sequence[VariantRun], *, measures: Sequence[str], qrels: Qrels)
             means={name: float(np.mean(list(per_query[name].values()))) for name in measures},
             differences={name: difference(found[0][name], per_query[name]) for name in measures if run is not runs[0]},
             took_ms=run.took_ms,
-            missed=_missed(run),
+            missed=missed_stages(run),
             missed_queries=len(run.missed),
         )
         for run, per_query in zip(runs, found, strict=True)
     )
 
 
-def _missed(run: VariantRun) -> tuple[Missed, ...]:
+def missed_stages(run: VariantRun) -> tuple[Missed, ...]:
+    """The stages that queries did without, each with its reason."""
     traces = [trace for missed in run.missed.values() for trace in missed]
     counts = Counter((str(trace.stage), str(trace.reason)) for trace in traces)
     messages = {(str(trace.stage), str(trace.reason)): trace.message for trace in reversed(traces)}

@@ -9,13 +9,13 @@ from rich.table import Table
 
 from searchsvc.evaluation.collection import Collection, Corpus
 from searchsvc.evaluation.comparison import HARM, Difference
-from searchsvc.evaluation.report import VariantReport
+from searchsvc.evaluation.report import RunReport, VariantReport
 
 
 def measure_table(reports: Sequence[VariantReport]) -> Table:
     """One line for each measure and variant: the mean, and the difference from the first variant."""
     first = reports[0]
-    table = _table()
+    table = plain_table()
     table.add_column("measure", no_wrap=True)
     table.add_column("variant", overflow="fold")
     table.add_column("mean", justify="right", no_wrap=True)
@@ -30,9 +30,9 @@ def measure_table(reports: Sequence[VariantReport]) -> Table:
     return table
 
 
-def time_table(reports: Sequence[VariantReport]) -> Table:
+def time_table(reports: Sequence[RunReport]) -> Table:
     """One line for each variant: milliseconds of a search, and the queries that did without a stage."""
-    table = _table()
+    table = plain_table()
     table.add_column("variant", overflow="fold")
     for column in ("mean ms", "p50 ms", "p95 ms", "degraded"):
         table.add_column(column, justify="right", no_wrap=True)
@@ -42,7 +42,7 @@ def time_table(reports: Sequence[VariantReport]) -> Table:
     return table
 
 
-def missed_lines(reports: Sequence[VariantReport]) -> list[str]:
+def missed_lines(reports: Sequence[RunReport]) -> list[str]:
     """A line of markup for each stage that queries did without."""
     return [
         f"[yellow]{escape(report.name)}: no {missed.stage} for {missed.queries} of {len(report.took_ms)} queries:"
@@ -68,7 +68,8 @@ def left_out_lines(collection: Collection, corpus: Corpus, without_candidates: i
     return [f"[yellow]{count} {what}[/]" for count, what in counted if count]
 
 
-def _table() -> Table:
+def plain_table() -> Table:
+    """A table without lines."""
     return Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
 
 

@@ -1,0 +1,97 @@
+"""The figures without judgements as tables for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.markup import escape
+from rich.table import Table
+
+from searchsvc.evaluation.runner import Tokens
+from searchsvc.evaluation.tables import plain_table
+from searchsvc.evaluation.unjudged import ChangeReport, Worth
+
+
+def change_table(reports: Sequence[ChangeReport]) -> Table:
+    """One line for each variant: how far its first pages differ from those of the first variant."""
+    table = plain_table()
+    table.add_column("variant", overflow="fold")
+    for column in ("top 3 changed", "top 10 changed", "overlap@10", "RBO", "empty", "rescued"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for report in reports:
+        table.add_row(report.name, *_compared(report))
+    return table
+
+
+def cost_table(reports: Sequence[ChangeReport]) -> Table:
+    """One line for each variant: milliseconds of a search, tokens of language models, queries without a stage."""
+    table = plain_table()
+    table.add_column("variant", overflow="fold")
+    for column in ("p50 ms", "p95 ms", "LLM calls", "tokens in", "tokens out", "degraded"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for report in reports:
+        times = report.times()
+        spent = _spent(report.all_tokens)
+        table.add_row(report.name, f"{times['p50']:.1f}", f"{times['p95']:.1f}", *spent, str(report.missed_queries))
+    return table
+
+
+def worth_table(worth: Sequence[Worth]) -> Table:
+    """One line for each query: how far which variant differs, and by what."""
+    table = plain_table()
+    table.add_column("1-RBO", justify="right", no_wrap=True)
+    table.add_column("id", overflow="fold")
+    table.add_column("query", overflow="ellipsis", no_wrap=True, ratio=2, min_width=12)
+    table.add_column("variant", overflow="fold")
+    table.add_column("difference", overflow="fold", ratio=2, min_width=24)
+    for each in worth:
+        table.add_row(
+            f"{1 - each.change.rbo:.3f}", *map(_plain, (each.query_id, each.user_query)), each.variant, _told(each)
+        )
+    return table
+
+
+def unknown_token_lines(reports: Sequence[ChangeReport]) -> list[str]:
+    """A line of markup for each variant some of whose tokens are not known."""
+    return [
+        f"[yellow]{escape(report.name)}: {report.all_tokens.unknown} of {report.all_tokens.calls} LLM calls did not"
+        " tell their tokens, which are in no sum[/]"
+        for report in reports
+        if report.all_tokens.unknown
+    ]
+
+
+def _compared(report: ChangeReport) -> tuple[str, ...]:
+    if not report.changes:
+        return "", "", "", "", str(report.empty), ""
+    means = report.means()
+    return (
+        f"{means['top_3_changed']:.1%}",
+        f"{means['top_10_changed']:.1%}",
+        f"{means['overlap_at_10']:.3f}",
+        f"{means['rbo']:.3f}",
+        str(report.empty),
+        f"{means['rescued']:.0f}",
+    )
+
+
+def _spent(tokens: Tokens) -> tuple[str, str, str]:
+    return str(tokens.calls), str(tokens.input), str(tokens.output)
+
+
+def _told(each: Worth) -> str:
+    change = each.change
+    if change.top is None:
+        return "finds nothing"
+    if change.rescued:
+        return f"finds {len(change.new)}, the first variant nothing"
+    if change.top_was == 1:
+        top = "the same on top"
+    else:
+        top = f"on top {_plain(change.top)}, {'new' if change.top_was is None else f'was {change.top_was}'}"
+    return f"{len(change.new)} new; {top}"
+
+
+def _plain(text: str) -> str:
+    """Text of a file for a terminal, which control characters must not steer."""
+    return escape("".join(character if character.isprintable() else "\ufffd" for character in text))
