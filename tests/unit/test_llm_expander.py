@@ -16,7 +16,8 @@ from searchsvc.result import Expansion, ModelCall
 from searchsvc.text import Analyzer
 
 ANALYZER = Analyzer()
-COMPLETION = "导入失败通常是 ModuleNotFoundError：解释器找不到模块。请安装缺少的模块，并检查虚拟环境和 sys.path。"
+COMPLETION = "导入失败通常是 ModuleNotFoundError：解释器找不到模块。请安装缺少的模块，并检查虚拟环境和 sys.path。"from searchsvc.schema import Caller
+
 
 
 @dataclass
@@ -40,7 +41,9 @@ class FixedStatistics:
     asked: list[list[str]] = field(default_factory=list)
     deadlines: list[Deadline] = field(default_factory=list)
 
-    async def document_frequencies(self, terms: Sequence[str], *, deadline: Deadline) -> TermCounts:
+    async def document_frequencies(
+        self, terms: Sequence[str], *, deadline: Deadline, caller: Caller | None = None
+    ) -> TermCounts:
         self.asked.append(list(terms))
         self.deadlines.append(deadline)
         if deadline.left_s() == 0:
