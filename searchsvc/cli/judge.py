@@ -9,16 +9,14 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
-from rich.box import SIMPLE_HEAD
 from rich.markup import escape
-from rich.table import Table
 
 from searchsvc.cli.common import EngineName, Json, out, print_json, progress, settings, talk
+from searchsvc.cli.judge_lines import agreement_line, agreement_table, failure_lines, left_out_lines
 from searchsvc.cli.judge_screen import judge_on_screen
-from searchsvc.cli.search import printable
 from searchsvc.errors import ConfigurationError, StageError
 from searchsvc.evaluation.judgements import HUMAN, JudgementFile
-from searchsvc.evaluation.judging import ENOUGH, GRADES, Agreement, Pair, Session, agreement, can_be_written
+from searchsvc.evaluation.judging import ENOUGH, Agreement, Pair, Session, agreement, can_be_written
 from searchsvc.evaluation.llm_judge import Grading, grade_all, graded, source_of
 from searchsvc.evaluation.pooling import Pool, pool
 from searchsvc.evaluation.queries import read_queries
@@ -28,8 +26,6 @@ from searchsvc.model import DEFAULT_INDEX, Deadline
 from searchsvc.settings import Settings
 from searchsvc.wiring import Runtime, open_runtime
 
-_TOLD = 10
-"""How many failures are told one by one; the others are counted."""
 _MODELS_MS = 10_000
 """To list the models of a server."""
 
@@ -96,7 +92,7 @@ def judge(
         llm=llm,
     )
     pooled, asked = asyncio.run(_run(plan, settings(engine=engine)))
-    _tell_left_out(pooled)
+    _tell(left_out_lines(pooled))
     if asked is not None:
         _report_model(plan, pooled, asked, json=json)
     else:
@@ -183,7 +179,7 @@ def _report_model(plan: _Plan, pooled: Pool, asked: _Asked, *, json: bool) -> No
     by_model = plan.file.grades(asked.source)
     judged = sum(pair.key in by_model for pair in pooled.pairs)
     agreed = agreement(plan.file.grades(HUMAN), by_model)
-    _tell_failures(asked)
+    _tell(failure_lines(asked.failed))
     if json:
         counts = {"judged": judged, "asked": asked.graded + len(asked.failed), "failed": len(asked.failed)}
         told = {"pairs": agreed.pairs, "needed": ENOUGH, "kappa": agreed.kappa, "table": agreed.table}
@@ -216,41 +212,10 @@ def _print_model(plan: _Plan, pooled: Pool, asked: _Asked, judged: int, agreed: 
     now = f"{asked.graded} of them now ({asked.tokens['input']} tokens in, {asked.tokens['output']} out)"
     console.print(escape(f"{pairs}: {judged} judged by {asked.source}, {now}; written to {plan.file.path}"))
     if agreed.pairs:
-        console.print(_table(agreed))
-    if agreed.pairs < ENOUGH:
-        console.print(f"agreement is unknown: {agreed.pairs} of {ENOUGH} pairs judged by both")
-    elif agreed.kappa is None:
-        console.print(f"agreement is unknown: all {agreed.pairs} pairs judged by both have one and the same grade")
-    else:
-        console.print(f"weighted κ {agreed.kappa:.2f} over {agreed.pairs} pairs judged by both")
+        console.print(agreement_table(agreed))
+    console.print(agreement_line(agreed))
 
 
-def _table(agreed: Agreement) -> Table:
-    table = Table(title="people (rows) and model (columns)", box=SIMPLE_HEAD)
-    table.add_column("", no_wrap=True)
-    for grade in GRADES:
-        table.add_column(str(grade), justify="right", min_width=4)
-    for (grade, meaning), row in zip(GRADES.items(), agreed.table, strict=True):
-        table.add_row(f"{grade} {meaning}", *map(str, row))
-    return table
-
-
-def _tell_left_out(pooled: Pool) -> None:
-    for query_id, error in list(pooled.failed.items())[:_TOLD]:
-        talk().print(escape(printable(f"query {query_id} is left out, a search failed: {error.message}")))
-    if len(pooled.failed) > _TOLD:
-        talk().print(f"and {len(pooled.failed) - _TOLD} more queries")
-    if pooled.empty:
-        talk().print(f"{len(pooled.empty)} queries have no document to judge")
-    for name, count in pooled.degraded.items():
-        if count:
-            talk().print(f"[yellow]degraded[/] variant {name}: a stage was missing in {count} searches")
-    if pooled.unwritable:
-        talk().print(f"{pooled.unwritable} documents are left out: their ids hold a tab or a line break")
-
-
-def _tell_failures(asked: _Asked) -> None:
-    for pair, error in asked.failed[:_TOLD]:
-        talk().print(escape(printable(f"query {pair.query_id}, document {pair.doc_id}: {error.message}")))
-    if len(asked.failed) > _TOLD:
-        talk().print(f"and {len(asked.failed) - _TOLD} more pairs failed")
+def _tell(lines: Sequence[str]) -> None:
+    for line in lines:
+        talk().print(escape(line))

@@ -146,5 +146,5 @@ def _keys() -> Iterator[str]:
                 yield key
         return
     with suppress(EOFError):
-        while True:
-            yield click.getchar()[:1]
+        while pressed := click.getchar():  # nothing: the terminal is gone
+            yield pressed[:1]
