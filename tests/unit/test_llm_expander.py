@@ -13,11 +13,11 @@ from searchsvc.expansion.llm import LlmExpander
 from searchsvc.model import Deadline, Form
 from searchsvc.protocols import ChatReply, ExpandRequest, TermCounts
 from searchsvc.result import Expansion, ModelCall
+from searchsvc.schema import Caller
 from searchsvc.text import Analyzer
 
 ANALYZER = Analyzer()
-COMPLETION = "导入失败通常是 ModuleNotFoundError：解释器找不到模块。请安装缺少的模块，并检查虚拟环境和 sys.path。"from searchsvc.schema import Caller
-
+COMPLETION = "导入失败通常是 ModuleNotFoundError：解释器找不到模块。请安装缺少的模块，并检查虚拟环境和 sys.path。"
 
 
 @dataclass
