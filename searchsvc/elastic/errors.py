@@ -24,6 +24,7 @@ from searchsvc.errors import (
     Unauthenticated,
     UnknownIndex,
 )
+from searchsvc.model import Filters, RawFilter
 
 OVERLOAD_TYPES = frozenset({"es_rejected_execution_exception", "circuit_breaking_exception"})
 """Error types that a retry at once makes worse."""
@@ -102,6 +103,18 @@ def in_use(index: str) -> Iterator[None]:
         yield
     except UnknownIndex as error:
         raise BackendUnavailable(f"The index {index} was deleted while it was in use.", hint="Search again.") from error
+
+
+@contextmanager
+def raw_filters_blamed(filters: Filters) -> Iterator[None]:
+    """Around searches with filters: a query that Elasticsearch cannot read is the fault of whoever wrote a raw one."""
+    try:
+        yield
+    except BackendRejected as error:
+        raw = any(isinstance(each, RawFilter) for each in filters)
+        if not (raw and isinstance(error.__cause__, elasticsearch.BadRequestError)):
+            raise
+        raise InvalidRequest(error.message, pointer="/filters/es", hint="Mend the query under filters.es.") from error
 
 
 def from_status(doing: str, status: int, body: Any) -> SearchError:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from searchsvc.elastic import hits
 from searchsvc.elastic.calls import Searches
-from searchsvc.elastic.errors import in_use
+from searchsvc.elastic.errors import in_use, raw_filters_blamed
 from searchsvc.elastic.pit import search_point
 from searchsvc.elastic.query import documents_body, page_body
 from searchsvc.errors import BackendUnavailable, InvalidRequest
@@ -35,21 +35,22 @@ class ElasticPages:
                 f"The pages of a search end after {MAX_PLACES} documents.", pointer="/cursor", hint="Use filters."
             )
         wanted = replace(request, top_k=min(request.top_k + 1, MAX_PLACES - start), facets=(), explain=False)
-        reply = await search_point(
-            self._searches,
-            self._index,
-            page_body(terms, wanted, start=start),
-            view=view,
-            deadline=request.deadline,
-            caller=request.caller,
-        )
+        with raw_filters_blamed(request.filters):
+            reply = await search_point(
+                self._searches,
+                self._index,
+                page_body(terms, wanted, start=start),
+                view=view,
+                deadline=request.deadline,
+                caller=request.caller,
+            )
         found = hits.ranking(reply.body, sorted_by=len(request.sort), collapsed_on=request.collapse).candidates
         return BasePage(candidates=found[: request.top_k], last=len(found) < wanted.top_k, view=reply.view)
 
     async def documents(self, request: RetrieveRequest, doc_ids: Sequence[str]) -> Mapping[str, Candidate]:
         if not doc_ids:
             return {}
-        with in_use(self._index):
+        with in_use(self._index), raw_filters_blamed(request.filters):
             reply = await self._searches.search(
                 self._index,
                 documents_body(doc_ids, request.filters),

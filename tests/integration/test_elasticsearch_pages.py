@@ -140,3 +140,17 @@ async def test_a_filter_in_the_words_of_elasticsearch_is_taken_as_it_is(engine, 
     ]
     assert retrieved_ids(found) == expected
     assert len(expected) > 10
+
+
+@pytest.mark.parametrize("raw", [{"nope": {}}, {"term": {"lang": {"a": 1}}}, {"range": {"updated_at": {"gte": "zzz"}}}])
+async def test_such_a_filter_that_cannot_be_read_is_the_callers_fault(engine, corpus, raw) -> None:
+    opened = await engine.open(corpus)
+    request = wanted(query(TEXT), filters=(RawFilter(query=raw),))
+    for asking in (
+        opened.retriever.retrieve(request),
+        opened.pages.base(request, start=0, view=""),
+        opened.pages.documents(request, ["doc-000001"]),
+    ):
+        with pytest.raises(InvalidRequest) as caught:
+            await asking
+        assert caught.value.pointer == "/filters/es"
