@@ -16,6 +16,7 @@ import tantivy
 from searchsvc.embedded.fields import KEYWORD_CHARACTERS
 from searchsvc.embedded.filters import milliseconds, written
 from searchsvc.model import Candidate, SortKey, Value
+from searchsvc.protocols import RetrieveRequest
 from searchsvc.schema import MANAGED, FieldKind
 
 
@@ -27,11 +28,12 @@ class Found:
     address: tantivy.DocAddress
 
 
-def arranged(matches: Iterable[Found], sort: Sequence[SortKey], collapse: str | None) -> list[Found]:
-    """All in the order of `sort`, or by (-score, doc_id) without one, and of each group only the first.
+def arranged(matches: Iterable[Found], request: RetrieveRequest) -> list[Found]:
+    """The first `top_k` in the order of `sort`, or by (-score, doc_id) without one, and of each group only the first.
 
     Documents without the value come last, and are one group together.
     """
+    sort, collapse = request.sort, request.collapse
     rows = list(matches)
     rows.sort(key=lambda row: row.candidate.doc_id if sort else (-row.candidate.score, row.candidate.doc_id))
     for key in reversed(sort):
@@ -41,6 +43,7 @@ def arranged(matches: Iterable[Found], sort: Sequence[SortKey], collapse: str | 
         for row in rows:
             first.setdefault(value_of(row.candidate, collapse), row)
         rows = [_changed(row, group=group) for group, row in first.items()]
+    rows = rows[: request.top_k]
     if sort:
         rows = [_changed(row, sort_values=tuple(_shown(row.candidate, key.field) for key in sort)) for row in rows]
     return rows

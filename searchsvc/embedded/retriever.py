@@ -83,7 +83,7 @@ class EmbeddedRetriever:
         searcher = self._opened.searcher
         hits = searcher.search(wanted, max(1, searcher.num_docs)).hits
         matches = (Found(candidate_of(searcher.doc(address), score), address) for score, address in hits)
-        return arranged(matches, request.sort, request.collapse)[: request.top_k], len(hits)
+        return arranged(matches, request), len(hits)
 
     def _explained(self, found: Sequence[Found], terms: Sequence[WeightedTerm]) -> list[Found]:
         """The candidates with what each term adds to their scores: each term is searched alone among them."""
