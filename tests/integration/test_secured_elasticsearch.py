@@ -55,8 +55,8 @@ async def test_one_role_loads_and_publishes_and_another_searches(url: str) -> No
         opened = await service.open("documents")
         filters = (AnyOf(field="lang", values=("zh",)),)
         found = await opened.retriever.retrieve(wanted(query("python 导入"), filters=filters, explain=True))
-        first = await opened.pages.base(wanted(query("python 导入"), top_k=10), start=0, view="")
-        second = await opened.pages.base(wanted(query("python 导入"), top_k=10), start=10, view=first.view)
+        page = await opened.pages.base(wanted(query("python 导入"), top_k=10), start=0, view="")
+        later = await opened.pages.base(wanted(query("python 导入"), top_k=10), start=10, view=page.view)
         counts = await opened.statistics.document_frequencies(["python"], deadline=soon())
 
     assert (first.live, second.live, second.index, swapped) == (True, False, made, made)
@@ -64,7 +64,7 @@ async def test_one_role_loads_and_publishes_and_another_searches(url: str) -> No
     assert names == ("documents",)
     assert opened.physical == made
     assert len(found.ranking) == 10
-    assert len({each.doc_id for each in (*first.candidates, *second.candidates)}) == 20
+    assert len({each.doc_id for each in (*page.candidates, *later.candidates)}) == 20
     assert counts.doc_count == 500
 
 
