@@ -66,4 +66,8 @@ async def _absent(qrels: QrelsFile, runs: Sequence[VariantRun], opened: OpenInde
 
     with progress() as bar:
         task = bar.add_task("looking for judged documents", total=None)
-        return await absent_judgements(qrels, runs, lookup, lambda count: bar.advance(task, count))
+
+        def told(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        return await absent_judgements(qrels, runs, lookup, told)

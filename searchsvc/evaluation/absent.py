@@ -35,9 +35,9 @@ class Absent:
 
 
 async def absent_judgements(
-    qrels: QrelsFile, runs: Sequence[VariantRun], lookup: Lookup, done: Callable[[int], None]
+    qrels: QrelsFile, runs: Sequence[VariantRun], lookup: Lookup, told: Callable[[int, int], None]
 ) -> Absent:
-    """Ask for the judged documents that are in no ranking; `done` is called with how many were asked for."""
+    """Ask for the judged documents that are in no ranking; `told` hears how many, and of how many."""
     ranked = {doc_id for run in runs for doc_ids in run.rankings.values() for doc_id in doc_ids}
     unranked = {key: number for key, number in qrels.lines.items() if key[1] not in ranked}
     missing = sorted({doc_id for _, doc_id in unranked})
@@ -47,7 +47,7 @@ async def absent_judgements(
         for start in range(0, len(missing), BATCH):
             batch = missing[start : start + BATCH]
             found.update(await lookup(batch))
-            done(len(batch))
+            told(start + len(batch), len(missing))
     except SearchError as error:
         problem = error.message
     absent = [] if problem else [(number, key) for key, number in unranked.items() if key[1] not in found]

@@ -4,8 +4,11 @@ import gzip
 
 import pytest
 
-from searchsvc.errors import ConfigurationError
+from searchsvc.errors import BackendTimeout, ConfigurationError
+from searchsvc.evaluation.absent import BATCH, absent_judgements
 from searchsvc.evaluation.qrels import read_qrels
+from searchsvc.evaluation.runner import VariantRun
+from searchsvc.evaluation.variants import parse_variant
 
 QUERIES = {"q1": "red shoes", "q2": "蓝色 鞋", "q3": "never judged"}
 WANTED = {"q1": {"d1": 3, "d2": 0}, "q2": {"d1": 1}}
@@ -140,3 +143,36 @@ def test_what_is_wrong_is_told_with_file_line_and_next_step(tmp_path, name, cont
 
     assert str(path) in caught.value.message
     assert told in str(caught.value)
+
+
+async def looked_up(folder, content, ranked, lookup):
+    steps = []
+    qrels = read(folder, "r.tsv", content)
+    runs = [VariantRun(variant=parse_variant("v:"), rankings={"q1": ranked}, took_ms={}, missed={}, tokens={})]
+    return await absent_judgements(qrels, runs, lookup, lambda *step: steps.append(step)), steps
+
+
+async def test_only_judged_documents_that_are_in_no_ranking_are_looked_up_in_batches(tmp_path):
+    asked = []
+
+    async def lookup(doc_ids):
+        asked.append(doc_ids)
+        return {"d0001"}
+
+    lines = "".join(f"q1\td{number:04}\t{number % 2}\n" for number in range(BATCH + 2))
+    absent, steps = await looked_up(tmp_path, lines, ("d0000",), lookup)
+
+    assert [len(doc_ids) for doc_ids in asked] == [BATCH, 1]
+    assert asked[0][0] == "d0001"
+    assert steps == [(BATCH, BATCH + 1), (BATCH + 1, BATCH + 1)]
+    assert (absent.unranked, absent.judgements, absent.relevant) == (BATCH + 1, BATCH, BATCH // 2)
+    assert (absent.first_line, absent.first, absent.problem) == (3, "d0002", "")
+
+
+async def test_where_the_index_cannot_be_asked_only_what_no_ranking_holds_is_known(tmp_path):
+    async def lookup(doc_ids):
+        raise BackendTimeout("no answer")
+
+    absent, _ = await looked_up(tmp_path, TSV, ("d1",), lookup)
+
+    assert (absent.unranked, absent.judgements, absent.first_line, absent.problem) == (1, 0, None, "no answer")
