@@ -43,7 +43,7 @@ def worth_table(worth: Sequence[Worth]) -> Table:
     table.add_column("id", overflow="fold")
     table.add_column("query", overflow="ellipsis", no_wrap=True, ratio=2, min_width=12)
     table.add_column("variant", overflow="fold")
-    table.add_column("difference", overflow="fold", ratio=2, min_width=24)
+    table.add_column("difference", overflow="fold", ratio=2, min_width=26)
     for each in worth:
         table.add_row(
             f"{1 - each.change.rbo:.3f}", *map(_plain, (each.query_id, each.user_query)), each.variant, _told(each)
@@ -86,10 +86,9 @@ def _told(each: Worth) -> str:
     if change.rescued:
         return f"finds {len(change.new)}, the first variant nothing"
     if change.top_was == 1:
-        top = "the same on top"
-    else:
-        top = f"on top {_plain(change.top)}, {'new' if change.top_was is None else f'was {change.top_was}'}"
-    return f"{len(change.new)} new; {top}"
+        return f"{len(change.new)} new; the same on top"
+    where = "new" if change.top_was is None else f"from rank {change.top_was}"
+    return f"{len(change.new)} new; on top one {where}"
 
 
 def _plain(text: str) -> str:
