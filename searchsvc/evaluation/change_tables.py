@@ -87,8 +87,8 @@ def _told(each: Worth) -> str:
         return f"finds {len(change.new)}, the first variant nothing"
     if change.top_was == 1:
         return f"{len(change.new)} new; the same on top"
-    where = "new" if change.top_was is None else f"from rank {change.top_was}"
-    return f"{len(change.new)} new; on top one {where}"
+    where = "is new" if change.top_was is None else f"was rank {change.top_was}"
+    return f"{len(change.new)} new; top {where}"
 
 
 def _plain(text: str) -> str:
