@@ -41,6 +41,8 @@ class IndexSchema:
     fields: Mapping[str, IndexField]
     returned: tuple[str, ...] | None = None
     """None: whatever a document holds."""
+    lost: frozenset[str] = frozenset()
+    """Text fields of the table that cannot be searched."""
     problems: tuple[str, ...] = ()
     """What the table of the index names and its mapping does not have any more, as sentences."""
 

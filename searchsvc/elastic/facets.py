@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from searchsvc.elastic.hits import shape
 from searchsvc.model import Facet, Range, RangesFacet, TermsFacet, Value
 from searchsvc.result import FacetCount, FacetCounts
+from searchsvc.schema import IndexField, IndexSchema
 
 
 def aggregations(facets: Sequence[Facet], clause: Callable[[Range], Mapping[str, Any]]) -> dict[str, Any]:
@@ -23,6 +25,16 @@ def facet_counts(reply: Any, facets: Sequence[Facet]) -> tuple[FacetCounts, ...]
     with shape("an aggregation"):
         found = reply["aggregations"] if facets else {}
         return tuple(_counts(facet, found[_name(place)]) for place, facet in enumerate(facets))
+
+
+def adopted_counts(reply: Any, facets: Sequence[Facet], schema: IndexSchema) -> tuple[FacetCounts, ...]:
+    """The same of an adopted index, where fields may lie in nested objects. Raises BackendRejected."""
+    with shape("an aggregation"):
+        found = reply["aggregations"] if facets else {}
+        found = found.get("after", found)
+        return tuple(
+            _adopted(facet, found[_name(place)], schema.fields[facet.field]) for place, facet in enumerate(facets)
+        )
 
 
 def no_counts(facets: Sequence[Facet]) -> tuple[FacetCounts, ...]:
@@ -55,6 +67,17 @@ def _counts(facet: Facet, found: Mapping[str, Any]) -> FacetCounts:
         other=found["sum_other_doc_count"],
         error=max(0, found["doc_count_error_upper_bound"]),  # -1: not known
     )
+
+
+def _adopted(facet: Facet, found: Mapping[str, Any], field: IndexField) -> FacetCounts:
+    inside = found["inside"] if field.nested is not None and isinstance(facet, TermsFacet) else found
+    counts = _counts(facet, inside)
+    if inside is found:
+        values = counts.counts
+    else:  # nested: documents, not objects
+        numbers = [bucket["documents"]["doc_count"] for bucket in inside["buckets"]]
+        values = tuple(replace(each, count=number) for each, number in zip(counts.counts, numbers, strict=True))
+    return replace(counts, counts=values)
 
 
 def _of_ranges(ranges: Sequence[Range], counts: Sequence[int]) -> tuple[FacetCount, ...]:

@@ -24,21 +24,23 @@ _IDS = ("_id", "_index/_id")
 def schema_of(index: AdoptedIndex, fields: Fields, *, unmapped: frozenset[str] = frozenset()) -> IndexSchema:
     """What a request may name on the index; `problems` is what its table names and the index does not have.
 
-    `unmapped`: names that documents hold and the mapping does not.
+    `unmapped`: those of `not_in_mapping` that documents hold.
     """
     named = dict.fromkeys((*index.filters, *index.facets))
     usable = (_index_field(index, fields, name) for name in named)
+    table = _Table(index, fields)
     return IndexSchema(
+        lost=frozenset(field.name for field in index.text_fields if table.loses(field.name)),
         fields={field.name: field for field in usable if field is not None},
         returned=index.returned or None,
-        problems=tuple(_Table(index, fields).problems(unmapped)),
+        problems=tuple(table.problems(unmapped)),
     )
 
 
 def not_in_mapping(index: AdoptedIndex, fields: Fields) -> tuple[str, ...]:
-    """The names of what is shown that the mapping does not tell of; documents may hold them all the same."""
-    shown = dict.fromkeys(name for _, name in _shown(index))
-    return tuple(name for name in shown if name not in fields.by_name and not fields.is_inside_opaque(name))
+    """The names of what is shown of which the mapping does not tell whether documents hold them."""
+    shown = dict.fromkeys(name for _, name in _shown(index) if not fields.is_inside_opaque(name))
+    return tuple(name for name in shown if name not in fields.by_name or fields.sub_field_of(name) is not None)
 
 
 def header(name: str) -> str:
@@ -83,6 +85,10 @@ class _Table:
         yield from self._faceted()
         yield from self._read(unmapped)
 
+    def loses(self, text_field: str) -> bool:
+        """Whether nothing would be found in it."""
+        return any(self._fit("text_fields", text_field, (FieldKind.TEXT,), ""))
+
     def _searched(self) -> Iterator[str]:
         for field in self.index.text_fields:
             yield from self._fit("text_fields", field.name, (FieldKind.TEXT,), "is not text and cannot be searched")
@@ -119,9 +125,11 @@ class _Table:
         leaves = [name for name, each in self.fields.by_name.items() if not each.is_parent]
         for key, name in _shown(self.index):
             mapped, whole = self.fields.by_name.get(name), self.fields.sub_field_of(name)
+            if name in unmapped:
+                continue
             if whole is not None:
                 yield self._said(key, name, f"is another reading of {whole}, not in the documents. Write {whole}.")
-            elif mapped is None and name not in unmapped and not self.fields.is_inside_opaque(name):
+            elif mapped is None and not self.fields.is_inside_opaque(name):
                 yield self._unknown(key, name, [each for each in leaves if self.fields.sub_field_of(each) is None])
             elif mapped is not None and mapped.is_parent and key != "returned":
                 inside = [each for each in leaves if each.startswith(f"{name}.")]

@@ -1,0 +1,132 @@
+"""Filters and facets of an adopted index, with nested fields where they lie."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from searchsvc.elastic.adopted.base_query import Clause
+from searchsvc.elastic.adopted.text_clauses import inside
+from searchsvc.elastic.facets import aggregations, facet_counts
+from searchsvc.elastic.hits import shape
+from searchsvc.model import AnyOf, Condition, Exists, Facet, Filters, Not, Range, RangesFacet, RawFilter, Value
+from searchsvc.result import FacetCounts
+from searchsvc.schema import FieldKind, IndexSchema
+
+DATE_FORMAT = "strict_date_optional_time"
+"""ISO 8601, whatever format the mapping has."""
+_DOCUMENTS = "documents"
+
+
+def filter_clauses(filters: Filters, schema: IndexSchema) -> list[Clause]:
+    """One clause for each condition; those on objects at one nested path hold for the same object."""
+    clauses: list[Clause] = []
+    together: dict[str, list[Clause]] = {}
+    for condition in filters:
+        path = _path(condition, schema)
+        if path is None:
+            clauses.append(_clause(condition, schema))
+        else:
+            together.setdefault(path, []).append(_plain(condition, schema))
+    return [*clauses, *(inside(path, {"bool": {"filter": each}}) for path, each in together.items())]
+
+
+def facet_aggregations(
+    facets: Sequence[Facet], schema: IndexSchema, post_filter: dict[str, Any] | None
+) -> dict[str, Any]:
+    """One aggregation for each facet; of what `post_filter` lets through."""
+    return {
+        name: _over(post_filter, _counting_documents(facet, aggregation, schema))
+        for facet, (name, aggregation) in zip(
+            facets, aggregations(facets, lambda bounds: _clause(bounds, schema)).items(), strict=True
+        )
+    }
+
+
+def counted(reply: Any, facets: Sequence[Facet], schema: IndexSchema, *, post_filter: bool) -> tuple[FacetCounts, ...]:
+    """What a search with these aggregations counted. Raises BackendRejected if the answer has another shape."""
+    if not facets:
+        return ()
+    with shape("an aggregation"):
+        found = {
+            name: _documents(facet, each["of"] if post_filter else each, schema)
+            for facet, (name, each) in zip(facets, reply["aggregations"].items(), strict=True)
+        }
+    return facet_counts({"aggregations": found}, facets)
+
+
+def _path(condition: Condition, schema: IndexSchema) -> str | None:
+    """The nested path with an object for which a condition holds; None: it is one about the document."""
+    if isinstance(condition, AnyOf | Range) or (isinstance(condition, Exists) and condition.present):
+        return schema.fields[condition.field].nested
+    return None
+
+
+def _clause(condition: Condition, schema: IndexSchema) -> Clause:
+    """A condition about the document."""
+    if isinstance(condition, RawFilter):
+        return dict(condition.query)
+    if isinstance(condition, Not):
+        return _not(_clause(condition.condition, schema))
+    if isinstance(condition, Exists) and not condition.present:
+        return _not(_clause(Exists(field=condition.field), schema))
+    path, plain = schema.fields[condition.field].nested, _plain(condition, schema)
+    return plain if path is None else inside(path, plain)
+
+
+def _plain(condition: Condition, schema: IndexSchema) -> Clause:
+    """A condition on values, wherever they lie.
+
+    A date is an instant: Elasticsearch would round `lte: 2026-01-31` up to the end of that day.
+    """
+    match condition:
+        case Exists(field=field):
+            return {"exists": {"field": field}}
+        case AnyOf(field=field, values=values) if schema.fields[field].kind is FieldKind.DATE:
+            return {"bool": {"should": [_between(field, {"gte": each, "lte": each}, dated=True) for each in values]}}
+        case AnyOf(field=field, values=values):
+            return {"terms": {field: list(values)}}
+        case Range(field=field, gte=gte, gt=gt, lte=lte, lt=lt):
+            bounds = {"gte": gte, "gt": gt, "lte": lte, "lt": lt}
+            given = {key: value for key, value in bounds.items() if value is not None}
+            return _between(field, given, dated=schema.fields[field].kind is FieldKind.DATE)
+    raise TypeError(condition)
+
+
+def _between(field: str, bounds: dict[str, Value], *, dated: bool) -> Clause:
+    if not dated:
+        return {"range": {field: bounds}}
+    instants = {key: datetime.fromisoformat(str(at)).isoformat(timespec="microseconds") for key, at in bounds.items()}
+    return {"range": {field: {**instants, "format": DATE_FORMAT}}}
+
+
+def _not(query: Clause) -> Clause:
+    return {"bool": {"must_not": [query]}}
+
+
+def _counting_documents(facet: Facet, aggregation: dict[str, Any], schema: IndexSchema) -> dict[str, Any]:
+    """Of the values of objects, too, documents are counted; ranges are filters on documents already."""
+    if isinstance(facet, RangesFacet):
+        return aggregation
+    field, terms = schema.fields[facet.field], dict(aggregation["terms"])
+    if field.kind is FieldKind.DATE:
+        terms["format"] = DATE_FORMAT
+    if field.nested is None:
+        return {"terms": terms}
+    terms["order"] = [{_DOCUMENTS: "desc"}, {"_key": "asc"}]
+    of_objects = {"terms": terms, "aggs": {_DOCUMENTS: {"reverse_nested": {}}}}
+    return {"nested": {"path": field.nested}, "aggs": {"values": of_objects}}
+
+
+def _over(post_filter: dict[str, Any] | None, aggregation: dict[str, Any]) -> dict[str, Any]:
+    return aggregation if post_filter is None else {"filter": post_filter, "aggs": {"of": aggregation}}
+
+
+def _documents(facet: Facet, found: dict[str, Any], schema: IndexSchema) -> dict[str, Any]:
+    """The same answer as of a field outside nested paths."""
+    if isinstance(facet, RangesFacet) or schema.fields[facet.field].nested is None:
+        return found
+    values = found["values"]
+    buckets = [{**each, "doc_count": each[_DOCUMENTS]["doc_count"]} for each in values["buckets"]]
+    return {**values, "buckets": buckets}
