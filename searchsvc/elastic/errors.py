@@ -44,6 +44,9 @@ POINT_GONE_TYPE = "search_context_missing_exception"
 
 _POINT_GONE_HINT = 'Start again with cursor "*"; the next page must be fetched within five minutes.'
 
+_NO_VALUE = "failed to create query: "
+"""Begins the reason for which a value cannot be looked for in a field."""
+
 _MAX_REASON_CHARACTERS = 400
 _CREDENTIALS_HINT = "Check the credentials, or grant the privilege that the text names."
 _HINTS = {
@@ -106,15 +109,22 @@ def in_use(index: str) -> Iterator[None]:
 
 
 @contextmanager
-def raw_filters_blamed(filters: Filters) -> Iterator[None]:
-    """Around searches with filters: a query that Elasticsearch cannot read is the fault of whoever wrote a raw one."""
+def filters_blamed(filters: Filters) -> Iterator[None]:
+    """Around searches with filters: a query that Elasticsearch cannot read is the fault of whoever wrote a raw one,
+    and so is a value that a field cannot have, such as a number that is too large for it.
+    """
     try:
         yield
     except BackendRejected as error:
-        raw = any(isinstance(each, RawFilter) for each in filters)
-        if not (raw and isinstance(error.__cause__, elasticsearch.BadRequestError)):
+        if not (filters and isinstance(error.__cause__, elasticsearch.BadRequestError)):
             raise
-        raise InvalidRequest(error.message, pointer="/filters/es", hint="Mend the query under filters.es.") from error
+        if any(isinstance(each, RawFilter) for each in filters):
+            raise InvalidRequest(
+                error.message, pointer="/filters/es", hint="Mend the query under filters.es."
+            ) from error
+        if _NO_VALUE not in error.message:
+            raise
+        raise InvalidRequest(error.message, pointer="/filters", hint="Give values that the fields can have.") from error
 
 
 def from_status(doing: str, status: int, body: Any) -> SearchError:

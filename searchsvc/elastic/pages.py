@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from searchsvc.elastic import hits
 from searchsvc.elastic.calls import Searches
-from searchsvc.elastic.errors import in_use, raw_filters_blamed
+from searchsvc.elastic.errors import filters_blamed, in_use
 from searchsvc.elastic.pit import search_point
 from searchsvc.elastic.query import documents_body, page_body
 from searchsvc.errors import BackendUnavailable, InvalidRequest
@@ -35,7 +35,7 @@ class ElasticPages:
                 f"The pages of a search end after {MAX_PLACES} documents.", pointer="/cursor", hint="Use filters."
             )
         wanted = replace(request, top_k=min(request.top_k + 1, MAX_PLACES - start), facets=(), explain=False)
-        with raw_filters_blamed(request.filters):
+        with filters_blamed(request.filters):
             reply = await search_point(
                 self._searches,
                 self._index,
@@ -50,7 +50,7 @@ class ElasticPages:
     async def documents(self, request: RetrieveRequest, doc_ids: Sequence[str]) -> Mapping[str, Candidate]:
         if not doc_ids:
             return {}
-        with in_use(self._index), raw_filters_blamed(request.filters):
+        with in_use(self._index), filters_blamed(request.filters):
             reply = await self._searches.search(
                 self._index,
                 documents_body(doc_ids, request.filters),

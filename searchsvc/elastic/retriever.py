@@ -7,7 +7,7 @@ from zlib import crc32
 
 from searchsvc.elastic import hits
 from searchsvc.elastic.calls import Searches
-from searchsvc.elastic.errors import in_use, raw_filters_blamed
+from searchsvc.elastic.errors import filters_blamed, in_use
 from searchsvc.elastic.facets import facet_counts, no_counts
 from searchsvc.elastic.query import search_body
 from searchsvc.forms import distinct_terms
@@ -37,7 +37,7 @@ class ElasticRetriever:
                 facets=no_counts(request.facets),
                 detail={"index": self._index, "terms": 0},
             )
-        with in_use(self._index), raw_filters_blamed(request.filters):
+        with in_use(self._index), filters_blamed(request.filters):
             reply = await self._searches.search(
                 self._index,
                 search_body(terms, request),

@@ -1,6 +1,6 @@
 """The query that a search of an adopted index runs: the owner's own, or one made from the text fields.
 
-The user's text is put in as a JSON value where `{{query}}` stands; the owner's JSON is parsed once and never rewritten as
+The user's text is put in as a JSON value where `{{query}}` stands; the JSON is parsed once and never rewritten as
 text. The clause that holds it is the leaf: expansion goes beside the leaf, so that whatever stands around stays.
 """
 
@@ -191,7 +191,9 @@ def _read(body: dict[str, Any], placeholder: Path) -> BaseQuery:
     leaf = next((at for at in compounds if placeholder[at] in _AROUND), innermost)
     clause, inside = _at(body, placeholder[:leaf]), placeholder[leaf:]
     scope: tuple[Mapping[str, Any], ...] = ()
-    if any(at > leaf and _has_others(_at(body, placeholder[: at + 1])) for at in compounds if placeholder[at] == "bool"):
+    if any(
+        at > leaf and _has_others(_at(body, placeholder[: at + 1])) for at in compounds if placeholder[at] == "bool"
+    ):
         scope = (_put(clause, placeholder[leaf:innermost], MATCH_ALL),)
     elif placeholder[leaf] == "knn":
         filters = clause["knn"].get("filter", [])

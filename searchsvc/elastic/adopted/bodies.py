@@ -1,145 +1,209 @@
-"""Search bodies for an adopted index.
+"""The only writer of Elasticsearch's JSON for adopted indices: pure functions from our values to request bodies.
 
-With nothing switched on a body is the base query and what does not touch it: no sort, preference or dfs, so that
-documents, order and scores are those of the raw search.
+What is not asked for is not there: with nothing switched on a body is the base query with the user's text, a size and
+what comes back, so that ids, order and scores are those of the raw search.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from searchsvc.elastic.adopted.base_query import MATCH_ALL, BaseQuery, Clause
-from searchsvc.elastic.adopted.clauses import Clauses
+from searchsvc.elastic.adopted.base_query import BaseQuery, Clause, default_query, read_base_query
+from searchsvc.elastic.adopted.conditions import DATE_FORMAT, facet_aggregations, filter_clauses
+from searchsvc.elastic.adopted.text_clauses import TextClauses
 from searchsvc.elastic.query import COUNTED
-from searchsvc.model import SortKey, WeightedQuery
+from searchsvc.forms import distinct_terms
+from searchsvc.model import SortKey, WeightedTerm
 from searchsvc.protocols import RetrieveRequest
-from searchsvc.schema import AdoptedIndex, FieldKind
+from searchsvc.schema import AdoptedIndex, FieldKind, IndexSchema
 
-ORIGINAL = "the query"
-"""Names the clause that reads the user's text, in explanations; no word has a space in it."""
-SAID = "said: "
-"""Begins the names of the query's own words, which are only measured."""
+QUERY = "searchsvc:query"
+"""The name of the clause that reads the user's text."""
+PHRASE = "searchsvc:phrase:"
+"""Before the place of an added word, in the name of its phrase."""
+WORD = "searchsvc:word:"
+"""Before the place of a word of the query, in the name of the phrase by which it is weighed."""
+
+_MOST_CLAUSES = 512
+"""Of phrases by which words are weighed: Elasticsearch allows twice as many clauses on every node."""
+_ID, _INDEX_AND_ID = "_id", "_index/_id"
+_UNMAPPED: Mapping[FieldKind, str] = {
+    FieldKind.KEYWORD: "keyword",
+    FieldKind.DATE: "date",
+    FieldKind.NUMBER: "long",
+    FieldKind.BOOLEAN: "boolean",
+}
 
 
-class Bodies:
-    """Makes the bodies for one index."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """How one index is read: its table and its fields, worked out once."""
 
-    def __init__(self, index: AdoptedIndex, clauses: Clauses) -> None:
-        self._index = index
-        self._clauses = clauses
+    index: AdoptedIndex
+    schema: IndexSchema
+    base: BaseQuery
+    clauses: TextClauses
 
-    def search(self, base: BaseQuery, request: RetrieveRequest) -> dict[str, Any]:
-        """The `top_k` best, with facets over all that matches."""
-        body = self._found(base, request)
-        body["track_total_hits"] = COUNTED
-        if request.facets:
-            facets = {f"facet_{place}": self._clauses.aggregation(each) for place, each in enumerate(request.facets)}
-            after = body.get("post_filter")
-            body["aggs"] = facets if after is None else {"after": {"filter": after, "aggs": facets}}
-        return body
+    @classmethod
+    def of(cls, index: AdoptedIndex, schema: IndexSchema) -> Prepared:
+        """Raises ConfigurationError for a base_query that cannot be used."""
+        clauses = TextClauses.of(index, schema)
+        own = index.base_query
+        base = default_query(clauses.match) if own is None else read_base_query(index.name, own)
+        return cls(index=index, schema=schema, base=base, clauses=clauses)
 
-    def page(self, base: BaseQuery, request: RetrieveRequest, *, start: int) -> dict[str, Any]:
-        """The same order from place `start` (0-based)."""
-        return {**self._found(base, request), "from": start, "track_total_hits": False}
+    @property
+    def post_filter(self) -> Clause | None:
+        """That of the base query: it holds for facets, too."""
+        return self.base.body.get("post_filter")
 
-    def documents(self, base: BaseQuery, request: RetrieveRequest, doc_ids: Sequence[str]) -> dict[str, Any]:
-        """Those of the documents that satisfy all conditions, without scores."""
-        conditions = [self._identified(doc_ids), *_conditions(base), *self._clauses.filters(request.filters)]
-        return {
-            **_runtime(base),
-            "size": len(doc_ids),
-            "query": {"bool": {"filter": conditions}},
-            "_source": self._source(),
-            "track_total_hits": False,
+
+def search_body(prepared: Prepared, request: RetrieveRequest) -> dict[str, Any]:
+    """The `top_k` best in the order of the request, else in that of the base query."""
+    body = prepared.base.around(_leaf(prepared, request))
+    if request.filters:
+        clauses = filter_clauses(request.filters, prepared.schema)
+        body["query"] = {"bool": {"must": [body["query"]], "filter": clauses}}
+    body |= {"size": request.top_k, "track_total_hits": COUNTED, **_returned(prepared.index)}
+    if request.sort:
+        body.pop("rescore", None)  # Elasticsearch allows one of the two, and rescoring says nothing of this order
+        body |= {"sort": [_sorted_by(key, prepared.schema) for key in request.sort], "track_scores": True}
+        body["docvalue_fields"] = [key.field for key in request.sort]
+    if request.collapse is not None:
+        body["collapse"] = {"field": request.collapse}
+    if request.facets:
+        body["aggs"] = facet_aggregations(request.facets, prepared.schema, prepared.post_filter)
+    return body
+
+
+def page_body(prepared: Prepared, request: RetrieveRequest, *, start: int) -> dict[str, Any]:
+    """The same from place `start` (0-based), without counts."""
+    return {**search_body(prepared, request), "from": start, "track_total_hits": False}
+
+
+def documents_body(prepared: Prepared, request: RetrieveRequest, doc_ids: Sequence[str]) -> dict[str, Any]:
+    """Those of the documents that the filters and the base query let through, in no order and without scores."""
+    clauses = filter_clauses(request.filters, prepared.schema)
+    return {
+        **_everything(prepared, [_identified(prepared.index.doc_id, doc_ids), *clauses]),
+        "size": len(doc_ids),
+        "track_total_hits": False,
+        **_returned(prepared.index),
+    }
+
+
+def frequencies_body(prepared: Prepared, words: Sequence[str]) -> dict[str, Any]:
+    """How many documents hold each word, in this order, and how many there are, among those that the base query may
+    find; right on several shards too.
+    """
+    body = {**_everything(prepared, []), "size": 0, "track_total_hits": True}
+    if words:
+        body["aggs"] = {"df": {"filters": {"filters": [prepared.clauses.phrase(word) for word in words]}}}
+    return body
+
+
+def weighed_words(prepared: Prepared, request: RetrieveRequest) -> tuple[WeightedTerm, ...]:
+    """The words of the query whose phrases are weighed against the whole; none unless an expansion is to come."""
+    if not request.expanding or not prepared.clauses.fields:
+        return ()
+    words, _ = distinct_terms(request.query)
+    return words[: max(1, _MOST_CLAUSES // len(prepared.clauses.fields))]
+
+
+def _leaf(prepared: Prepared, request: RetrieveRequest) -> Clause:
+    """The clause that reads the text, with the added words beside it."""
+    query = request.query
+    words = weighed_words(prepared, request)
+    clause = prepared.base.reading(query.text)
+    if query.text_weight == 1 and not (query.phrases or words or request.explain):
+        return clause
+    text: dict[str, Any] = {"must": [clause], "boost": query.text_weight}
+    if words or request.explain:
+        text["_name"] = QUERY
+    phrases = _phrases(prepared, query.phrases, PHRASE if request.explain else None)
+    if phrases:
+        text_clauses = [{"bool": text}] if query.text_weight > 0 else []
+        beside = _scoped(phrases, prepared.base.scope)
+        return {"bool": {"should": [*text_clauses, *beside], "minimum_should_match": 1}}
+    if query.text_weight <= 0:
+        return {"match_none": {}}
+    if words:
+        unscored = {"bool": {"should": _phrases(prepared, words, WORD), "boost": 0}}
+        return {"bool": {"must": [{"bool": text}], "should": [unscored]}}
+    return {"bool": text}
+
+
+def _phrases(prepared: Prepared, words: Sequence[WeightedTerm], prefix: str | None) -> list[Clause]:
+    """One clause for each word, named by its place."""
+    if not prepared.clauses.fields:
+        return []
+    return [
+        prepared.clauses.phrase(word.term, boost=word.weight, name=None if prefix is None else f"{prefix}{place}")
+        for place, word in enumerate(words)
+    ]
+
+
+def _scoped(phrases: list[Clause], scope: Sequence[Mapping[str, Any]]) -> list[Clause]:
+    if not scope:
+        return phrases
+    return [{"bool": {"should": phrases, "minimum_should_match": 1, "filter": list(scope)}}]
+
+
+def _everything(prepared: Prepared, clauses: list[Clause]) -> dict[str, Any]:
+    """A body that finds all that the base query may find, and that the clauses let through."""
+    filters = [*prepared.base.everything, *clauses]
+    body: dict[str, Any] = {"query": {"bool": {"filter": filters}} if filters else {"match_all": {}}}
+    runtime = prepared.base.body.get("runtime_mappings")
+    return body if runtime is None else {**body, "runtime_mappings": runtime}
+
+
+def _identified(doc_id: str, doc_ids: Sequence[str]) -> Clause:
+    if doc_id == _ID:
+        return {"ids": {"values": list(doc_ids)}}
+    if doc_id != _INDEX_AND_ID:
+        return {"terms": {doc_id: list(doc_ids)}}
+    by_index: dict[str, list[str]] = {}
+    for each in doc_ids:
+        index, _, within = each.partition("/")
+        by_index.setdefault(index, []).append(within)
+    return {
+        "bool": {
+            "should": [
+                {"bool": {"filter": [{"term": {"_index": index}}, {"ids": {"values": ids}}]}}
+                for index, ids in by_index.items()
+            ]
         }
-
-    def frequencies(self, base: BaseQuery, words: Sequence[str]) -> dict[str, Any]:
-        """How many documents hold each word, and how many there are, among those that satisfy the base query's
-        conditions; by the clauses that would find them, so right on several shards.
-        """
-        body: dict[str, Any] = {**_runtime(base), "size": 0, "track_total_hits": True}
-        if conditions := _conditions(base):
-            body["query"] = {"bool": {"filter": conditions}}
-        if words:
-            filters = [self._clauses.phrase(word, 1.0) for word in words]
-            body["aggs"] = {"df": {"filters": {"filters": filters}}}
-        return body
-
-    def _found(self, base: BaseQuery, request: RetrieveRequest) -> dict[str, Any]:
-        body = base.around(self._around(base, request))
-        if request.filters:
-            conditions = self._clauses.filters(request.filters)
-            body["query"] = {"bool": {"must": [body["query"]], "filter": conditions}}
-        body["size"] = request.top_k
-        body["_source"] = self._source()
-        if request.sort or request.collapse is not None:
-            body.pop("rescore", None)  # Elasticsearch takes it with neither
-        if request.sort:
-            body["sort"] = [self._sorted_by(key) for key in request.sort]
-            body["track_scores"] = True
-        if request.collapse is not None:
-            body["collapse"] = {"field": request.collapse}
-        return body
-
-    def _around(self, base: BaseQuery, request: RetrieveRequest) -> Clause:
-        """The clause that reads the text, and what stands beside it; what that clause demands of a document besides
-        the text holds for all of them.
-        """
-        query, leaf = request.query, base.reading(request.query.text)
-        if query.text_weight == 1.0 and not query.phrases:
-            return self._named(leaf, query, request)
-        beside = [self._clauses.phrase(each.term, each.weight, each.term) for each in query.phrases]
-        if query.text_weight > 0:
-            original: Clause = {"must": [leaf], "boost": query.text_weight, "_name": ORIGINAL}
-            beside.insert(0, {"bool": original})
-        scope = {"filter": list(base.scope)} if base.scope else {}
-        return {"bool": {"should": beside, "minimum_should_match": 1, **scope}}
-
-    def _named(self, leaf: Clause, query: WeightedQuery, request: RetrieveRequest) -> Clause:
-        """The clause alone; where it is to be measured, with names and with the query's own words at no weight."""
-        if not (request.expanding or request.explain):
-            return leaf
-        original: dict[str, Any] = {"must": [leaf], "_name": ORIGINAL}
-        words = [self._clauses.phrase(each.term, each.weight, SAID + each.term) for each in query.terms]
-        if request.expanding and words:
-            # a nested name's score leaves out the boosts above it: measured, and adding nothing
-            measured = {"bool": {"should": words, "boost": 0}}
-            return {"bool": {"must": [{"bool": original}], "should": [measured]}}
-        return {"bool": original}
-
-    def _sorted_by(self, key: SortKey) -> dict[str, Any]:
-        how = {"order": "desc" if key.descending else "asc", "missing": "_last"}
-        if self._clauses.kind(key.field) is FieldKind.DATE:
-            how["format"] = "strict_date_optional_time"
-        return {key.field: how}
-
-    def _identified(self, doc_ids: Sequence[str]) -> Clause:
-        kind = self._index.doc_id
-        if kind == "_id":
-            return {"ids": {"values": list(doc_ids)}}
-        if kind != "_index/_id":
-            return {"terms": {kind: list(doc_ids)}}
-        pairs = [doc_id.partition("/") for doc_id in doc_ids]
-        each = [
-            {"bool": {"filter": [{"term": {"_index": index}}, {"ids": {"values": [name]}}]}} for index, _, name in pairs
-        ]
-        return {"bool": {"should": each, "minimum_should_match": 1}}
-
-    def _source(self) -> Any:
-        """What is read of a document."""
-        index = self._index
-        if not index.returned:
-            return True
-        read = [*index.returned, *index.rerank_text, index.title, index.snippet]
-        read += [] if index.doc_id.startswith("_") else [index.doc_id]
-        return {"includes": list(dict.fromkeys(name for name in read if name is not None))}
+    }
 
 
-def _runtime(base: BaseQuery) -> dict[str, Any]:
-    return {key: base.body[key] for key in ("runtime_mappings",) if key in base.body}
+def _returned(index: AdoptedIndex) -> dict[str, Any]:
+    """What comes back of a document: what is shown, and what is read."""
+    body: dict[str, Any] = {}
+    if index.returned:
+        body["_source"] = list(dict.fromkeys((*index.returned, *read_fields(index))))
+    if index.doc_id not in (_ID, _INDEX_AND_ID):
+        body["fields"] = [index.doc_id]
+    return body
 
 
-def _conditions(base: BaseQuery) -> list[Clause]:
-    """What documents must satisfy whatever the text is."""
-    return [dict(each) for each in base.everything if each != MATCH_ALL]
+def read_fields(index: AdoptedIndex) -> tuple[str, ...]:
+    """The fields that a candidate shows: title, snippet, and what a reranker reads."""
+    shown = tuple(name for name in (index.title, index.snippet) if name is not None)
+    return (*shown, *passage_fields(index))
+
+
+def passage_fields(index: AdoptedIndex) -> tuple[str, ...]:
+    """What a reranker reads: where the table does not say, what is shown, else what is searched."""
+    shown = tuple(name for name in (index.title, index.snippet) if name is not None)
+    return index.rerank_text or shown or tuple(field.name for field in index.text_fields)
+
+
+def _sorted_by(key: SortKey, schema: IndexSchema) -> dict[str, Any]:
+    """A document without the field comes last, and so does one of an index without it."""
+    kind = schema.fields[key.field].kind
+    how = {"order": "desc" if key.descending else "asc", "missing": "_last", "unmapped_type": _UNMAPPED[kind]}
+    if kind is FieldKind.DATE:
+        how["format"] = DATE_FORMAT
+    return {key.field: how}

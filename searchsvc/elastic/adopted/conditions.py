@@ -8,15 +8,12 @@ from typing import Any
 
 from searchsvc.elastic.adopted.base_query import Clause
 from searchsvc.elastic.adopted.text_clauses import inside
-from searchsvc.elastic.facets import aggregations, facet_counts
-from searchsvc.elastic.hits import shape
+from searchsvc.elastic.facets import aggregations
 from searchsvc.model import AnyOf, Condition, Exists, Facet, Filters, Not, Range, RangesFacet, RawFilter, Value
-from searchsvc.result import FacetCounts
 from searchsvc.schema import FieldKind, IndexSchema
 
 DATE_FORMAT = "strict_date_optional_time"
 """ISO 8601, whatever format the mapping has."""
-_DOCUMENTS = "documents"
 
 
 def filter_clauses(filters: Filters, schema: IndexSchema) -> list[Clause]:
@@ -32,28 +29,11 @@ def filter_clauses(filters: Filters, schema: IndexSchema) -> list[Clause]:
     return [*clauses, *(inside(path, {"bool": {"filter": each}}) for path, each in together.items())]
 
 
-def facet_aggregations(
-    facets: Sequence[Facet], schema: IndexSchema, post_filter: dict[str, Any] | None
-) -> dict[str, Any]:
-    """One aggregation for each facet; of what `post_filter` lets through."""
-    return {
-        name: _over(post_filter, _counting_documents(facet, aggregation, schema))
-        for facet, (name, aggregation) in zip(
-            facets, aggregations(facets, lambda bounds: _clause(bounds, schema)).items(), strict=True
-        )
-    }
-
-
-def counted(reply: Any, facets: Sequence[Facet], schema: IndexSchema, *, post_filter: bool) -> tuple[FacetCounts, ...]:
-    """What a search with these aggregations counted. Raises BackendRejected if the answer has another shape."""
-    if not facets:
-        return ()
-    with shape("an aggregation"):
-        found = {
-            name: _documents(facet, each["of"] if post_filter else each, schema)
-            for facet, (name, each) in zip(facets, reply["aggregations"].items(), strict=True)
-        }
-    return facet_counts({"aggregations": found}, facets)
+def facet_aggregations(facets: Sequence[Facet], schema: IndexSchema, post_filter: Clause | None) -> dict[str, Any]:
+    """What `searchsvc.elastic.facets.adopted_counts` reads; of the documents that `post_filter` lets through."""
+    plain = aggregations(facets, lambda bounds: _clause(bounds, schema))
+    found = {name: _of_documents(facet, plain[name], schema) for facet, name in zip(facets, plain, strict=True)}
+    return found if post_filter is None else {"after": {"filter": post_filter, "aggs": found}}
 
 
 def _path(condition: Condition, schema: IndexSchema) -> str | None:
@@ -105,7 +85,7 @@ def _not(query: Clause) -> Clause:
     return {"bool": {"must_not": [query]}}
 
 
-def _counting_documents(facet: Facet, aggregation: dict[str, Any], schema: IndexSchema) -> dict[str, Any]:
+def _of_documents(facet: Facet, aggregation: dict[str, Any], schema: IndexSchema) -> dict[str, Any]:
     """Of the values of objects, too, documents are counted; ranges are filters on documents already."""
     if isinstance(facet, RangesFacet):
         return aggregation
@@ -114,19 +94,6 @@ def _counting_documents(facet: Facet, aggregation: dict[str, Any], schema: Index
         terms["format"] = DATE_FORMAT
     if field.nested is None:
         return {"terms": terms}
-    terms["order"] = [{_DOCUMENTS: "desc"}, {"_key": "asc"}]
-    of_objects = {"terms": terms, "aggs": {_DOCUMENTS: {"reverse_nested": {}}}}
-    return {"nested": {"path": field.nested}, "aggs": {"values": of_objects}}
-
-
-def _over(post_filter: dict[str, Any] | None, aggregation: dict[str, Any]) -> dict[str, Any]:
-    return aggregation if post_filter is None else {"filter": post_filter, "aggs": {"of": aggregation}}
-
-
-def _documents(facet: Facet, found: dict[str, Any], schema: IndexSchema) -> dict[str, Any]:
-    """The same answer as of a field outside nested paths."""
-    if isinstance(facet, RangesFacet) or schema.fields[facet.field].nested is None:
-        return found
-    values = found["values"]
-    buckets = [{**each, "doc_count": each[_DOCUMENTS]["doc_count"]} for each in values["buckets"]]
-    return {**values, "buckets": buckets}
+    terms["order"] = [{"documents": "desc"}, {"_key": "asc"}]
+    inside_objects = {"terms": terms, "aggs": {"documents": {"reverse_nested": {}}}}
+    return {"nested": {"path": field.nested}, "aggs": {"inside": inside_objects}}

@@ -1,98 +1,118 @@
-"""Candidates, counts and pages of an index that others made. Nothing here writes."""
+"""Searching, counting and paging in one index that others made: under its own name, in its own order."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 from searchsvc.elastic import hits
-from searchsvc.elastic.adopted.base_query import BaseQuery
-from searchsvc.elastic.adopted.bodies import Bodies
-from searchsvc.elastic.adopted.clauses import Clauses
-from searchsvc.elastic.adopted.reading import adopted_ranking, word_weight
+from searchsvc.elastic.adopted.bodies import (
+    Prepared,
+    documents_body,
+    frequencies_body,
+    page_body,
+    search_body,
+    weighed_words,
+)
+from searchsvc.elastic.adopted.fields import header
+from searchsvc.elastic.adopted.hits import ranking, word_weight
 from searchsvc.elastic.calls import Searches, SearchReply
-from searchsvc.elastic.errors import in_use, raw_filters_blamed
+from searchsvc.elastic.errors import filters_blamed, in_use
 from searchsvc.elastic.facets import adopted_counts
 from searchsvc.elastic.pages import MAX_PLACES
 from searchsvc.elastic.pit import search_point
 from searchsvc.errors import BackendRejected, BackendUnavailable, InvalidRequest, Reason
-from searchsvc.model import Candidate, Deadline
+from searchsvc.model import Candidate, Deadline, Filters
 from searchsvc.protocols import BasePage, RetrieveRequest, TermCounts
 from searchsvc.result import Retrieval
 from searchsvc.schema import AdoptedIndex, Caller, IndexSchema
 
+_RED_HINT = "Look at GET _cluster/health: a shard may have no copy."
+_TOO_DEEP = "Result window is too large"
+
 
 class _Adopted:
-    """What the three readers share. The index is asked for by its name: an alias may hold a filter."""
+    """What the three readers share; the index is asked for by its name: an alias may hold a filter."""
 
     def __init__(self, searches: Searches, index: AdoptedIndex, schema: IndexSchema) -> None:
-        """Raises ConfigurationError for a base query that cannot be used."""
+        """Raises ConfigurationError for a base_query that cannot be used."""
         self._searches = searches
         self._index = index
-        self._schema = schema
-        self._clauses = Clauses(index, schema)
-        self._bodies = Bodies(index, self._clauses)
+        self._prepared = Prepared.of(index, schema)
 
-    @property
-    def _base(self) -> BaseQuery:
-        if self._clauses.base is None:
-            raise BackendRejected(" ".join(self._schema.problems), hint="Mend the table, or the mapping.")
-        return self._clauses.base
+    def _need_fields(self, doing: str) -> None:
+        """Raises BackendRejected where no text field is left."""
+        if not self._prepared.clauses.fields:
+            problems = " ".join(self._prepared.schema.problems)
+            raise BackendRejected(
+                f"{header(self._index.name)} text_fields: none is left {doing}. {problems}".strip(),
+                hint="Mend the table, or the mapping.",
+            )
 
 
 class AdoptedRetriever(_Adopted):
-    """Runs the base query, and what expansion adds to it; a Retriever."""
+    """Runs the base query, with what was added to it; a Retriever."""
 
     async def retrieve(self, request: RetrieveRequest) -> Retrieval:
-        """The `top_k` best in the order that Elasticsearch gives, ties as it returns them.
+        """The `top_k` best in Elasticsearch's order.
 
-        Raises BackendTimeout, BackendUnavailable, BackendRejected, Overloaded, Unauthenticated, Forbidden,
-        InvalidRequest for a raw filter that cannot be read.
+        Raises StageError; InvalidRequest for filters that Elasticsearch refuses; Unauthenticated and Forbidden in the
+        name of a caller.
         """
-        if request.query.phrases and not self._clauses.fields:
-            raise BackendRejected(" ".join(self._schema.problems), hint="No text field is left for added words.")
-        with in_use(self._index.target), raw_filters_blamed(request.filters):
+        if self._index.base_query is None or request.query.phrases:
+            self._need_fields("to search in")
+        words = weighed_words(self._prepared, request)
+        with _serving(self._index, request.filters):
             reply = await self._searches.search(
                 self._index.target,
-                self._bodies.search(self._base, request),
+                search_body(self._prepared, request),
                 deadline=request.deadline,
-                named=request.explain or request.expanding,
+                named=bool(words) or request.explain,
                 caller=request.caller,
             )
-        return self._retrieval(request, reply)
+        mass = sum(term.weight for term in request.query.terms)
+        return self._retrieval(request, reply, word_weight(reply.body, words, mass) if words else None)
 
-    def _retrieval(self, request: RetrieveRequest, reply: SearchReply) -> Retrieval:
-        weight = word_weight(reply.body) if request.expanding else None
-        changed = "" if reply.partial else " ".join(self._schema.problems)
+    def _retrieval(self, request: RetrieveRequest, reply: SearchReply, weight: float | None) -> Retrieval:
+        schema = self._prepared.schema
+        problems = " ".join(schema.problems)
+        detail: dict[str, Any] = {
+            "index": self._index.target,
+            "server_took_ms": hits.took_ms(reply.body),
+            "attempts": reply.attempts,
+        }
+        if request.expanding:
+            detail["word_weight"] = (
+                "not measured: no hit has a word of the query as a phrase" if weight is None else weight
+            )
         return Retrieval(
-            ranking=adopted_ranking(reply.body, self._index, request),
+            ranking=ranking(reply.body, self._index, schema, request),
             total=hits.total(reply.body),
-            facets=adopted_counts(reply.body, request.facets, self._schema),
-            partial=reply.partial or changed,
-            partial_reason=Reason.MAPPING_CHANGED if changed else Reason.PARTIAL_RESULTS,
+            partial=" ".join(filter(None, (reply.partial, problems))),
+            partial_reason=Reason.PARTIAL_RESULTS if reply.partial else Reason.MAPPING_CHANGED,
+            facets=adopted_counts(reply.body, request.facets, schema),
             word_weight=1.0 if weight is None else weight,
-            detail={
-                "index": self._index.target,
-                "server_took_ms": hits.took_ms(reply.body),
-                "attempts": reply.attempts,
-                **({"word_weight": weight} if request.expanding else {}),
-            },
+            detail=detail,
         )
 
 
 class AdoptedStatistics(_Adopted):
-    """Document frequencies of words, by the clauses that find them; TermStatistics."""
+    """Document frequencies of words as phrases over the text fields; TermStatistics."""
 
     async def document_frequencies(
         self, terms: Sequence[str], *, deadline: Deadline, caller: Caller | None = None
     ) -> TermCounts:
-        """Among the documents that satisfy the base query's conditions; counts of a part are no answer."""
+        """Df of every word given among the documents that the base query may find, and how many those are.
+
+        Raises StageError; Unauthenticated and Forbidden in the name of a caller.
+        """
+        self._need_fields("to count words in")
         distinct = tuple(dict.fromkeys(terms))
-        if not self._clauses.fields:
-            raise BackendRejected(" ".join(self._schema.problems), hint="No text field is left to count words in.")
-        with in_use(self._index.target):
+        with _serving(self._index):
             reply = await self._searches.search(
-                self._index.target, self._bodies.frequencies(self._base, distinct), deadline=deadline, caller=caller
+                self._index.target, frequencies_body(self._prepared, distinct), deadline=deadline, caller=caller
             )
         if reply.partial:
             raise BackendUnavailable(f"Words of {self._index.target} cannot be counted: {reply.partial}")
@@ -100,38 +120,58 @@ class AdoptedStatistics(_Adopted):
 
 
 class AdoptedPages(_Adopted):
-    """Pages beyond the first, inside a point in time; Pages."""
+    """Pages in the base query's own order; their view is a point in time."""
 
     async def base(self, request: RetrieveRequest, *, start: int, view: str) -> BasePage:
         if start >= MAX_PLACES:
-            raise InvalidRequest(
-                f"The pages of a search end after {MAX_PLACES} documents.", pointer="/cursor", hint="Use filters."
-            )
+            raise _too_deep(MAX_PLACES)
+        if self._index.base_query is None:
+            self._need_fields("to search in")
         size = min(request.top_k + 1, MAX_PLACES - start)
         wanted = replace(request, top_k=size, facets=(), explain=False, expanding=False)
-        with raw_filters_blamed(request.filters):
-            reply = await search_point(
-                self._searches,
-                self._index.target,
-                self._bodies.page(self._base, wanted, start=start),
-                view=view,
-                deadline=request.deadline,
-                caller=request.caller,
-            )
-        found = adopted_ranking(reply.body, self._index, wanted).candidates
+        try:
+            with _serving(self._index, request.filters):
+                reply = await search_point(
+                    self._searches,
+                    self._index.target,
+                    page_body(self._prepared, wanted, start=start),
+                    view=view,
+                    deadline=request.deadline,
+                    caller=request.caller,
+                )
+        except BackendRejected as error:
+            raise (_too_deep(start) if _TOO_DEEP in error.message else error) from error
+        found = ranking(reply.body, self._index, self._prepared.schema, wanted).candidates
         return BasePage(candidates=found[: request.top_k], last=len(found) < size, view=reply.view)
 
     async def documents(self, request: RetrieveRequest, doc_ids: Sequence[str]) -> Mapping[str, Candidate]:
         if not doc_ids:
             return {}
-        with in_use(self._index.target), raw_filters_blamed(request.filters):
+        unsorted = replace(request, sort=(), collapse=None, explain=False)
+        with _serving(self._index, request.filters):
             reply = await self._searches.search(
                 self._index.target,
-                self._bodies.documents(self._base, request, doc_ids),
+                documents_body(self._prepared, unsorted, doc_ids),
                 deadline=request.deadline,
                 caller=request.caller,
             )
         if reply.partial:
             raise BackendUnavailable(f"Documents of {self._index.target} cannot be fetched: {reply.partial}")
-        plain = replace(request, collapse=None, sort=())
-        return {each.doc_id: each for each in adopted_ranking(reply.body, self._index, plain)}
+        found = ranking(reply.body, self._index, self._prepared.schema, unsorted)
+        return {each.doc_id: each for each in found}
+
+
+@contextmanager
+def _serving(index: AdoptedIndex, filters: Filters = ()) -> Iterator[None]:
+    """Around calls: what was done to the index, and what a caller asked of it that it does not take."""
+    try:
+        with in_use(index.target), filters_blamed(filters):
+            yield
+    except BackendUnavailable as error:
+        raise (error if error.hint else BackendUnavailable(error.message, hint=_RED_HINT)) from error
+
+
+def _too_deep(places: int) -> InvalidRequest:
+    return InvalidRequest(
+        f"The pages of a search of this index end after {places} documents.", pointer="/cursor", hint="Use filters."
+    )

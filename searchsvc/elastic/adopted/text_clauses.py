@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from searchsvc.elastic.adopted.base_query import Clause
-from searchsvc.elastic.adopted.fields import header
 from searchsvc.schema import AdoptedIndex, IndexSchema, TextField
 
 TIE_BREAKER = 0.3
@@ -27,14 +26,8 @@ class TextClauses:
 
     @classmethod
     def of(cls, index: AdoptedIndex, schema: IndexSchema) -> TextClauses:
-        """Those of the table that the schema finds no fault with."""
-        faults = [f'{header(index.name)} text_fields: "{field.name}" ' for field in index.text_fields]
-        usable = (
-            field
-            for field, fault in zip(index.text_fields, faults, strict=True)
-            if not any(problem.startswith(fault) for problem in schema.problems)
-        )
-        return cls(tuple(usable), index.nested)
+        """Those of the table that the index still has."""
+        return cls(tuple(field for field in index.text_fields if field.name not in schema.lost), index.nested)
 
     def match(self, text: str) -> Clause:
         """The best field counts, and the others a little."""
