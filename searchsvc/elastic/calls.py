@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -94,7 +95,7 @@ class Searches:
         Raises BackendTimeout, BackendUnavailable, BackendRejected, Overloaded, UnknownIndex; Unauthenticated and
         Forbidden in the name of a caller.
         """
-        content = _Content(orjson.dumps(body), _headers(caller), caller is not None)
+        content = _Content(_written(body), _headers(caller), caller is not None)
         parameters = {"include_named_queries_score": "true"} if named else {}
         pin = preference and time.monotonic() >= self._pinned_from
         pinned = {**parameters, "preference": preference} if pin else parameters
@@ -150,6 +151,13 @@ class Searches:
     def _client_limited_to(self, steps: int) -> AsyncElasticsearch:
         """The client itself goes on to one other host where nobody listens: that costs no time."""
         return self._client.options(request_timeout=steps * _STEP_S, max_retries=1)
+
+
+def _written(body: Mapping[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(body)
+    except TypeError:  # a number beyond 64 bits, or half a character: Elasticsearch says what is wrong with it
+        return json.dumps(body).encode()
 
 
 def _steps(deadline: Deadline, index: str) -> int:

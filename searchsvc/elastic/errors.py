@@ -44,8 +44,8 @@ POINT_GONE_TYPE = "search_context_missing_exception"
 
 _POINT_GONE_HINT = 'Start again with cursor "*"; the next page must be fetched within five minutes.'
 
-_NO_VALUE = "failed to create query: "
-"""Begins the reason for which a value cannot be looked for in a field."""
+_NO_VALUE_TYPE = "query_shard_exception"
+"""A query that can be read and not run, such as one for a number that is too large for its field."""
 
 _MAX_REASON_CHARACTERS = 400
 _CREDENTIALS_HINT = "Check the credentials, or grant the privilege that the text names."
@@ -122,7 +122,7 @@ def filters_blamed(filters: Filters) -> Iterator[None]:
             raise InvalidRequest(
                 error.message, pointer="/filters/es", hint="Mend the query under filters.es."
             ) from error
-        if _NO_VALUE not in error.message:
+        if _NO_VALUE_TYPE not in _values(error.__cause__.body.get("error"), "type"):
             raise
         raise InvalidRequest(error.message, pointer="/filters", hint="Give values that the fields can have.") from error
 

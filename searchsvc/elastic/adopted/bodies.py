@@ -15,7 +15,7 @@ from searchsvc.elastic.adopted.conditions import DATE_FORMAT, facet_aggregations
 from searchsvc.elastic.adopted.text_clauses import TextClauses
 from searchsvc.elastic.query import COUNTED
 from searchsvc.forms import distinct_terms
-from searchsvc.model import SortKey, WeightedTerm
+from searchsvc.model import SortKey, WeightedQuery, WeightedTerm
 from searchsvc.protocols import RetrieveRequest
 from searchsvc.schema import AdoptedIndex, FieldKind, IndexSchema
 
@@ -63,9 +63,13 @@ class Prepared:
 def search_body(prepared: Prepared, request: RetrieveRequest) -> dict[str, Any]:
     """The `top_k` best in the order of the request, else in that of the base query."""
     body = prepared.base.around(_leaf(prepared, request))
+    around: dict[str, Any] = {}
     if request.filters:
-        clauses = filter_clauses(request.filters, prepared.schema)
-        body["query"] = {"bool": {"must": [body["query"]], "filter": clauses}}
+        around["filter"] = filter_clauses(request.filters, prepared.schema)
+    if named := _named(prepared, request):
+        around["should"] = [{"bool": {"should": named, "boost": 0}}]
+    if around:
+        body["query"] = {"bool": {"must": [body["query"]], **around}}
     body |= {"size": request.top_k, "track_total_hits": COUNTED, **_returned(prepared.index)}
     if request.sort:
         body.pop("rescore", None)  # Elasticsearch allows one of the two, and rescoring says nothing of this order
@@ -115,24 +119,31 @@ def weighed_words(prepared: Prepared, request: RetrieveRequest) -> tuple[Weighte
 def _leaf(prepared: Prepared, request: RetrieveRequest) -> Clause:
     """The clause that reads the text, with the added words beside it."""
     query = request.query
-    words = weighed_words(prepared, request)
     clause = prepared.base.reading(query.text)
-    if query.text_weight == 1 and not (query.phrases or words or request.explain):
+    if _is_original(query):
         return clause
-    text: dict[str, Any] = {"must": [clause], "boost": query.text_weight}
-    if words or request.explain:
-        text["_name"] = QUERY
-    phrases = _phrases(prepared, query.phrases, PHRASE if request.explain else None)
-    if phrases:
-        text_clauses = [{"bool": text}] if query.text_weight > 0 else []
-        beside = _scoped(phrases, prepared.base.scope)
-        return {"bool": {"should": [*text_clauses, *beside], "minimum_should_match": 1}}
-    if query.text_weight <= 0:
-        return {"match_none": {}}
-    if words:
-        unscored = {"bool": {"should": _phrases(prepared, words, WORD), "boost": 0}}
-        return {"bool": {"must": [{"bool": text}], "should": [unscored]}}
-    return {"bool": text}
+    names = request.explain
+    text: dict[str, Any] = {"must": [clause], "boost": query.text_weight, **({"_name": QUERY} if names else {})}
+    beside = _scoped(_phrases(prepared, query.phrases, PHRASE if names else None), prepared.base.scope)
+    should = [{"bool": text}, *beside] if query.text_weight > 0 else beside
+    return {"bool": {"should": should, "minimum_should_match": 1}} if should else {"match_none": {}}
+
+
+def _named(prepared: Prepared, request: RetrieveRequest) -> list[Clause]:
+    """What is only to be measured of the original query: its clause, and its words as phrases.
+
+    They stand beside the whole with boost 0, which the score of a named clause leaves out. A name in its own place
+    would need a clause of its own around the leaf, and so change how Lucene rounds: by the last digit of a score.
+    """
+    words = weighed_words(prepared, request)
+    if not words and not (request.explain and _is_original(request.query)):
+        return []
+    clause = prepared.base.reading(request.query.text)
+    return [{"bool": {"must": [clause], "_name": QUERY}}, *_phrases(prepared, words, WORD)]
+
+
+def _is_original(query: WeightedQuery) -> bool:
+    return query.text_weight == 1 and not query.phrases
 
 
 def _phrases(prepared: Prepared, words: Sequence[WeightedTerm], prefix: str | None) -> list[Clause]:
@@ -146,7 +157,7 @@ def _phrases(prepared: Prepared, words: Sequence[WeightedTerm], prefix: str | No
 
 
 def _scoped(phrases: list[Clause], scope: Sequence[Mapping[str, Any]]) -> list[Clause]:
-    if not scope:
+    if not scope or not phrases:
         return phrases
     return [{"bool": {"should": phrases, "minimum_should_match": 1, "filter": list(scope)}}]
 
