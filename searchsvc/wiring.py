@@ -131,7 +131,7 @@ def _state(settings: Settings, stack: AsyncExitStack) -> StateStore:
     own = SqliteStateStore(settings.data_dir)
     if settings.engine == "embedded" or settings.state.store == "sqlite":
         return own
-    from searchsvc.state.elasticsearch import ElasticsearchStateStore  # noqa: PLC0415 - the client only where used
+    from searchsvc.elastic.state import ElasticsearchStateStore  # noqa: PLC0415 - the client only where used
 
     client = elasticsearch_client(settings)
     stack.push_async_callback(client.close)

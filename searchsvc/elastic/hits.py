@@ -237,7 +237,7 @@ def shape(what: str) -> Iterator[None]:
     """Turns what goes wrong while `what` is read into BackendRejected: the answer is not Elasticsearch's."""
     try:
         yield
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
         raise BackendRejected(
             f"The answer to {what} is not Elasticsearch's: {type(error).__name__} {error}.",
             hint=NOT_ELASTICSEARCH_HINT,

@@ -1,1 +1,1 @@
-"""What the service remembers between requests and restarts, in Elasticsearch or in a file of SQLite."""
+"""What the service remembers between requests and restarts, and the store in a file; `elastic.state` is the other."""

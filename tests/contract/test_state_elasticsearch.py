@@ -13,10 +13,10 @@ import pytest
 from aiohttp import web
 from elasticsearch import AsyncElasticsearch
 
+from searchsvc.elastic import state as module
+from searchsvc.elastic.state import ElasticsearchStateStore
 from searchsvc.errors import BackendRejected, BackendTimeout, BackendUnavailable, Conflict, Overloaded
-from searchsvc.state import elasticsearch as module
 from searchsvc.state.choice import ChosenStateStore
-from searchsvc.state.elasticsearch import ElasticsearchStateStore
 from searchsvc.state.sqlite import SqliteStateStore
 from tests.support.elastic import own_name, raw_client
 from tests.support.model_servers import serving

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from searchsvc.elastic.state import ElasticsearchStateStore
 from searchsvc.errors import Conflict
 from searchsvc.protocols import StateStore
-from searchsvc.state.elasticsearch import ElasticsearchStateStore
 from searchsvc.state.sqlite import SqliteStateStore
 from tests.support.elastic import own_name, raw_client
 

@@ -11,10 +11,10 @@ import pytest
 from elasticsearch import AsyncElasticsearch
 
 from searchsvc.elastic.client import connect
+from searchsvc.elastic.state import STATE_INDEX, ElasticsearchStateStore
 from searchsvc.errors import BackendRejected
 from searchsvc.schema import FieldKind, IndexField, IndexSchema
 from searchsvc.state.choice import ChosenStateStore
-from searchsvc.state.elasticsearch import STATE_INDEX, ElasticsearchStateStore
 from searchsvc.state.mappings import changes_since
 from searchsvc.state.sqlite import FILE, SqliteStateStore
 from tests.conftest import StartNodes

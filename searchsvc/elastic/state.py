@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
@@ -14,8 +13,9 @@ from typing import Any
 import orjson
 from elasticsearch import AsyncElasticsearch
 
-from searchsvc.elastic.errors import NOT_ELASTICSEARCH_HINT, from_status, translated
-from searchsvc.errors import BackendRejected, BackendTimeout, BackendUnavailable, Conflict
+from searchsvc.elastic.errors import from_status, translated
+from searchsvc.elastic.hits import shape
+from searchsvc.errors import BackendTimeout, BackendUnavailable, Conflict
 from searchsvc.protocols import Stored
 from searchsvc.state.content import as_text, conflict, from_text
 
@@ -69,7 +69,7 @@ class ElasticsearchStateStore:
             )
         if reply.meta.status in _NO_SECURITY:
             return True
-        with _shape("a question about privileges"):
+        with shape("a question about privileges"):
             return bool(reply.body["has_all_requested"])
 
     async def read(self, kind: str, name: str) -> Stored | None:
@@ -98,7 +98,7 @@ class ElasticsearchStateStore:
                     allow_partial_search_results=False,
                     **after,
                 )
-            with _shape("a search"):
+            with shape("a search"):
                 page = [hit["sort"][0] for hit in reply.body["hits"]["hits"]]
             found += page
             if len(page) < _PAGE:
@@ -115,7 +115,7 @@ class ElasticsearchStateStore:
             raise from_status(doing, 404, body)
         if reply.meta.status == 404:
             return None
-        with _shape("a read"):
+        with shape("a read"):
             source = body["_source"]
             return _Kept(text=source["value"], write_id=source["write_id"], revision=_revision(body))
 
@@ -140,7 +140,7 @@ class ElasticsearchStateStore:
             )
         if reply.meta.status == 409:
             raise conflict(kind, name)
-        with _shape("a write"):
+        with shape("a write"):
             return _revision(reply.body)
 
     async def _condition(self, kind: str, name: str, expected: str | None) -> Mapping[str, Any]:
@@ -194,14 +194,3 @@ def _revision(body: Any) -> str:
 def _tells_absence(body: Any) -> bool:
     """A 404 of Elasticsearch, which has no such document or no such index; not one of a proxy."""
     return isinstance(body, Mapping) and (body.get("found") is False or "index_not_found_exception" in str(body))
-
-
-@contextmanager
-def _shape(what: str) -> Iterator[None]:
-    """Raises BackendRejected where an answer has not the shape of Elasticsearch's."""
-    try:
-        yield
-    except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise BackendRejected(
-            f"The answer to {what} is not one of Elasticsearch.", hint=NOT_ELASTICSEARCH_HINT
-        ) from error
