@@ -66,6 +66,8 @@ _SLOTS: Mapping[str, frozenset[str]] = {
 }
 """Where the queries lie by which a compound finds documents."""
 _SCORED = ("function_score", "script_score")
+_DEEPEST = 100
+"""Keys and places on the way to the text: a level of `bool` is three of them, and Elasticsearch takes 30 levels."""
 _LIKE = re.compile(r"\{\{\s*query\s*\}\}", re.IGNORECASE)
 _WRITE = f'Write "{PLACEHOLDER}" as the whole value, once, as in {{"match": {{"title": "{PLACEHOLDER}"}}}}.'
 
@@ -169,6 +171,8 @@ def _placeholder(body: Mapping[str, Any]) -> Path:
     if len(found) > 1:
         places = ", ".join(_shown(path) for path, _ in found)
         raise _Wrong(f"has {PLACEHOLDER} {len(found)} times, at {places}", "Write one clause, such as a multi_match.")
+    if len(found[0][0]) > _DEEPEST:
+        raise RecursionError
     return found[0][0]
 
 

@@ -110,7 +110,7 @@ def frequencies_body(prepared: Prepared, words: Sequence[str]) -> dict[str, Any]
 
 def weighed_words(prepared: Prepared, request: RetrieveRequest) -> tuple[WeightedTerm, ...]:
     """The words of the query whose phrases are weighed against the whole; none unless an expansion is to come."""
-    if not request.expanding or not prepared.clauses.fields:
+    if not (request.expanding and _is_original(request.query) and prepared.clauses.fields):
         return ()
     words, _ = distinct_terms(request.query)
     return words[: max(1, _MOST_CLAUSES // len(prepared.clauses.fields))]
@@ -136,7 +136,7 @@ def _named(prepared: Prepared, request: RetrieveRequest) -> list[Clause]:
     would need a clause of its own around the leaf, and so change how Lucene rounds: by the last digit of a score.
     """
     words = weighed_words(prepared, request)
-    if not words and not (request.explain and _is_original(request.query)):
+    if not (words or (request.explain and _is_original(request.query))):
         return []
     clause = prepared.base.reading(request.query.text)
     return [{"bool": {"must": [clause], "_name": QUERY}}, *_phrases(prepared, words, WORD)]
