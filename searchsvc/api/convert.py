@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from searchsvc.api.conditions import facets_of, filters_of, name_of, sort_of
-from searchsvc.api.source import highlights, picked
+from searchsvc.api.source import highlights
 from searchsvc.api.wire import ExpansionBody, RerankBody, SearchBody
 from searchsvc.checks import check_window
 from searchsvc.errors import json_pointer
@@ -33,6 +33,7 @@ from searchsvc.result import (
     StageTrace,
 )
 from searchsvc.schema import Caller
+from searchsvc.source_paths import picked
 from searchsvc.text import snippet
 
 _MARKED = 64

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from searchsvc.source_paths import values_at
+
 Document = Mapping[str, Any]
 """The `_source` of a document."""
 
@@ -85,20 +87,6 @@ def sampled(documents: Sequence[Document], path: str) -> FieldSample:
         example=texts[0] if texts else "",
         machine=bool(texts) and machine >= _MACHINE_SHARE * len(texts),
     )
-
-
-def values_at(value: Any, path: str) -> Iterator[Any]:
-    """The values at a dotted path, through arrays and through keys that hold the dots themselves; no nulls."""
-    if isinstance(value, list):
-        for item in value:
-            yield from values_at(item, path)
-    elif not path:
-        if value is not None:
-            yield value
-    elif isinstance(value, Mapping):
-        for key, inner in value.items():
-            if key == path or path.startswith(f"{key}."):
-                yield from values_at(inner, path[len(key) + 1 :])
 
 
 def percentile(ordered: Sequence[int], fraction: float) -> int:

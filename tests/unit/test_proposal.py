@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from searchsvc.elastic.mapped import mapped_fields, merged
 from searchsvc.elastic.proposal import Proposal, propose
-from searchsvc.elastic.sampling import sample_words, sampled, values_at
+from searchsvc.elastic.sampling import sample_words, sampled
 from searchsvc.errors import ConfigurationError
 from tests.support.adopted import ARTICLES_MAPPING, articles
 
@@ -364,23 +364,6 @@ def test_many_indices_that_differ_are_told_in_part():
     by_index = {f"i{number}": fields_of({"a": TEXT if number else KEYWORD}) for number in range(9)}
 
     assert merged(by_index)[1] == ["a is keyword in i0, but text in i1, i2, i3 …: left out."]
-
-
-@pytest.mark.parametrize(
-    ("document", "values"),
-    [
-        ({"a": {"b": 1}}, [1]),
-        ({"a.b": 1}, [1]),
-        ({"a": [{"b": 1}, {"b": [2, 3]}, {}]}, [1, 2, 3]),
-        ({"a": None}, []),
-        ({"a": {"b": None}}, []),
-        ({"ab": 1, "a": "x"}, []),
-        ({"a": {"b": {"c": 1}}}, [{"c": 1}]),
-        ({"a": False, "a.b": False}, [False]),
-    ],
-)
-def test_values_are_found_through_objects_arrays_and_dotted_keys(document, values):
-    assert list(values_at(document, "a.b")) == values
 
 
 def test_a_sample_word_is_one_of_each_script_that_the_texts_have():

@@ -5,7 +5,7 @@ Every function raises BackendRejected if the answer has another shape.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from searchsvc.elastic.adopted.bodies import PHRASE, QUERY, WORD, passage_fields
@@ -15,6 +15,7 @@ from searchsvc.errors import BackendRejected
 from searchsvc.model import Candidate, Ranking, Reading, SortKey, Value, WeightedTerm
 from searchsvc.protocols import RetrieveRequest
 from searchsvc.schema import AdoptedIndex, FieldKind, IndexSchema
+from searchsvc.source_paths import picked, values_at
 
 THE_QUERY = "the query"
 """What the contribution of the clause that reads the user's text is called."""
@@ -114,52 +115,14 @@ def _sort_value(value: Any, key: SortKey, schema: IndexSchema, values: Mapping[s
 
 
 def _reading(source: Mapping[str, Any], index: AdoptedIndex) -> Reading:
-    parts = ("\n".join(strings(source, name)) for name in passage_fields(index))
+    parts = (_text(source, name) for name in passage_fields(index))
     return Reading(
-        title=" ".join(strings(source, index.title)) if index.title is not None else "",
-        text="\n".join(strings(source, index.snippet)) if index.snippet is not None else "",
+        title=_text(source, index.title, between=" ") if index.title is not None else "",
+        text=_text(source, index.snippet) if index.snippet is not None else "",
         passage="\n".join(part for part in parts if part)[: index.rerank_characters],
     )
 
 
-def picked(source: Mapping[str, Any], names: Collection[str], above: str = "") -> dict[str, Any]:
-    """What `source` holds of these fields and objects, in its own shape; keys may hold dots."""
-    found: dict[str, Any] = {}
-    for key, value in source.items():
-        name = f"{above}{key}"
-        if name in names:
-            found[key] = value
-        elif any(each.startswith(f"{name}.") for each in names):
-            if isinstance(value, Mapping):
-                inner: Any = picked(value, names, f"{name}.")
-            elif isinstance(value, list):
-                objects = (picked(each, names, f"{name}.") for each in value if isinstance(each, Mapping))
-                inner = [each for each in objects if each]
-            else:
-                continue
-            if inner:
-                found[key] = inner
-    return found
-
-
-def strings(source: Any, name: str) -> Iterator[str]:
-    """The values of a field as text, from objects and lists of them; keys may hold dots."""
-    if isinstance(source, list):
-        for each in source:
-            yield from strings(each, name)
-    elif isinstance(source, Mapping):
-        for key, value in source.items():
-            if key == name:
-                yield from _leaves(value)
-            elif name.startswith(f"{key}."):
-                yield from strings(value, name[len(key) + 1 :])
-
-
-def _leaves(value: Any) -> Iterator[str]:
-    if isinstance(value, list):
-        for each in value:
-            yield from _leaves(each)
-    elif isinstance(value, str):
-        yield value
-    elif isinstance(value, int | float):
-        yield str(value)
+def _text(source: Mapping[str, Any], name: str, *, between: str = "\n") -> str:
+    """The values of a field, those of objects left out."""
+    return between.join(str(value) for value in values_at(source, name) if isinstance(value, str | int | float))

@@ -17,6 +17,7 @@ from searchsvc.elastic.hits import shape
 from searchsvc.errors import BackendRejected, BackendUnavailable, ConfigurationError, SearchError, UnknownIndex
 from searchsvc.protocols import OpenIndex
 from searchsvc.schema import AdoptedIndex, IndexSchema
+from searchsvc.source_paths import picked
 
 _SAMPLE = 20
 """Documents that are looked through for names that the mapping does not have."""
@@ -120,7 +121,7 @@ class AdoptedIndices:
             with translated(f"looking at documents of {index.target}"):
                 reply = await client.search(index=index.target, size=_SAMPLE, source_includes=wanted)
             sources = _sources(reply.body)
-            seen |= {name for name in wanted if any(_holds(source, name) for source in sources)}
+            seen |= {name for name in wanted if any(picked(source, [name]) for source in sources)}
         self._unmapped[index.name] = (fields.indices, seen)
         return seen
 
@@ -162,14 +163,3 @@ def _forbidden(index: AdoptedIndex, error: BackendRejected) -> BackendRejected:
 def _sources(reply: Any) -> Sequence[Any]:
     with shape("a search"):
         return [hit.get("_source", {}) for hit in reply["hits"]["hits"]]
-
-
-def _holds(value: Any, name: str) -> bool:
-    """Whether the JSON `value` has anything at the dotted path `name`; keys may hold dots themselves."""
-    if isinstance(value, list):
-        return any(_holds(each, name) for each in value)
-    if not isinstance(value, dict):
-        return False
-    return name in value or any(
-        name.startswith(f"{key}.") and _holds(inner, name[len(key) + 1 :]) for key, inner in value.items()
-    )
