@@ -101,10 +101,23 @@ class _Reading:
             place += 1
             if candidate.doc_id not in in_window and candidate.group not in groups:
                 lines.append(_behind_window(candidate, place, rank=cursor.shown + len(lines) + 1))
+        seen = tuple(await self._still_there(lines))
         if stretch.last and place - cursor.base == len(stretch.candidates):
-            return Page(lines=tuple(lines), following=None)
+            return Page(lines=seen, following=None)
         following = replace(cursor, shown=cursor.shown + len(lines), base=place, view=stretch.view)
-        return Page(lines=tuple(lines), following=following)
+        return Page(lines=seen, following=following)
+
+    async def _still_there(self, lines: Sequence[RankedCandidate]) -> Iterator[RankedCandidate]:
+        """The lines with their documents as they are now.
+
+        The view comes from a client, and one of another index or without the filter of an alias is easily made.
+        """
+        found = await self._pages.documents(self._request, [line.candidate.doc_id for line in lines])
+        return (
+            replace(line, candidate=replace(line.candidate, source=now.source, reading=now.reading))
+            for line in lines
+            if (now := found.get(line.candidate.doc_id)) is not None
+        )
 
 
 def _as_it_was(line: Line, rank: int, candidate: Candidate) -> RankedCandidate:

@@ -90,6 +90,12 @@ def test_a_document_that_was_deleted_since_leaves_a_gap_and_nothing_else() -> No
     assert every_page(start([line("a"), line("b"), line("c")]), pages, [2]) == [(1, "a"), (3, "c"), (4, "d")]
 
 
+def test_what_a_view_of_the_index_holds_is_shown_only_if_the_index_itself_shows_it() -> None:
+    """Views come back from clients: one may be forged."""
+    pages = ListedPages(["b", "hidden", "d"], gone=frozenset({"hidden"}))
+    assert every_page(start([line("a")]), pages, [2, 1]) == [(1, "a"), (2, "b"), (4, "d")]
+
+
 def test_the_stages_say_that_later_pages_are_cut_and_not_made() -> None:
     result, account = page(start([line("a")]), ListedPages(["a", "b"]), 5)
     by_stage = {str(trace.stage): trace for trace in account.stages()}
