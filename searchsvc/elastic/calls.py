@@ -75,6 +75,11 @@ class Searches:
         """On `time.monotonic`: until then no query is pinned to a copy."""
         self._limited_to = lru_cache(maxsize=256)(self._client_limited_to)
 
+    @property
+    def client(self) -> AsyncElasticsearch:
+        """For calls that are no searches."""
+        return self._client
+
     async def search(
         self,
         index: str,

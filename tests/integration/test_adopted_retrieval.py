@@ -486,6 +486,18 @@ async def test_a_word_weight_that_cannot_be_measured_is_one_and_said(client, nam
     assert "not measured" in ours.detail["word_weight"]
 
 
+async def test_an_explanation_tells_what_the_analysers_make_of_the_words(client, name) -> None:
+    opened = Opened(client, table(name))
+    query = replace(plain("Installing 网络"), phrases=(WeightedTerm(term="数据库", weight=1),))
+    ours = await opened.retriever.retrieve(wanted(query, explain=True))
+
+    of_words = {"Installing": ["installing"], "网络": ["网", "络"], "数据库": ["数", "据", "库"]}
+    assert ours.detail["analysed"] == {"title": of_words, "body": of_words}
+    assert "analysed" not in (await opened.search("网络")).detail
+    several = Opened(client, table(f"{name}*"))
+    assert (await several.search("网络", explain=True)).detail["analysed"] == {}
+
+
 async def test_a_query_of_very_many_words_is_measured_by_some_of_them(client, name) -> None:
     text = " ".join([*ENGLISH, *(f"word{number}" for number in range(700))])
     opened = Opened(client, table(name))

@@ -16,6 +16,7 @@ from searchsvc.elastic.adopted.bodies import (
     search_body,
     weighed_words,
 )
+from searchsvc.elastic.adopted.explained import tokens
 from searchsvc.elastic.adopted.fields import header
 from searchsvc.elastic.adopted.hits import ranking, word_weight
 from searchsvc.elastic.calls import Searches, SearchReply
@@ -29,6 +30,7 @@ from searchsvc.protocols import BasePage, RetrieveRequest, TermCounts
 from searchsvc.result import Retrieval
 from searchsvc.schema import AdoptedIndex, Caller, IndexSchema
 
+_NOT_MEASURED = "not measured, so 1: no hit has a word of the query as a phrase"
 _RED_HINT = "Look at GET _cluster/health: a shard may have no copy."
 _TOO_DEEP = "Result window is too large"
 
@@ -73,27 +75,30 @@ class AdoptedRetriever(_Adopted):
                 caller=request.caller,
             )
         mass = sum(term.weight for term in request.query.terms)
-        return self._retrieval(request, reply, word_weight(reply.body, words, mass) if words else None)
-
-    def _retrieval(self, request: RetrieveRequest, reply: SearchReply, weight: float | None) -> Retrieval:
-        schema = self._prepared.schema
-        problems = " ".join(schema.problems)
+        weight = word_weight(reply.body, words, mass) if words else None
         detail: dict[str, Any] = {
             "index": self._index.target,
             "server_took_ms": hits.took_ms(reply.body),
             "attempts": reply.attempts,
         }
         if request.expanding:
-            detail["word_weight"] = (
-                "not measured: no hit has a word of the query as a phrase" if weight is None else weight
-            )
+            detail["word_weight"] = _NOT_MEASURED if weight is None else weight
+        if request.explain:
+            detail["analysed"] = await tokens(self._searches, self._index, self._prepared.clauses.fields, request)
+        return self._retrieval(request, reply, 1.0 if weight is None else weight, detail)
+
+    def _retrieval(
+        self, request: RetrieveRequest, reply: SearchReply, weight: float, detail: Mapping[str, Any]
+    ) -> Retrieval:
+        schema = self._prepared.schema
+        problems = " ".join(schema.problems)
         return Retrieval(
             ranking=ranking(reply.body, self._index, schema, request),
             total=hits.total(reply.body),
             partial=" ".join(filter(None, (reply.partial, problems))),
-            partial_reason=Reason.PARTIAL_RESULTS if reply.partial else Reason.MAPPING_CHANGED,
+            partial_reason=Reason.MAPPING_CHANGED if problems and not reply.partial else Reason.PARTIAL_RESULTS,
             facets=adopted_counts(reply.body, request.facets, schema),
-            word_weight=1.0 if weight is None else weight,
+            word_weight=weight,
             detail=detail,
         )
 
