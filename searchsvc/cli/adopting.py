@@ -17,7 +17,7 @@ from searchsvc.cli.search import printable
 from searchsvc.errors import ConfigurationError
 from searchsvc.settings import LoadedSettings, Settings, load_settings
 from searchsvc.settings.declared import IndexSettings
-from searchsvc.settings.tables import table_key
+from searchsvc.toml_names import table_key
 from searchsvc.wiring import elasticsearch_client
 
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ from searchsvc.model import DEFAULT_INDEX, ExpansionOptions, Mode, RerankOptions
 from searchsvc.protocols import OpenIndex
 from searchsvc.result import StageTrace
 from searchsvc.settings import Settings
-from searchsvc.settings.tables import table_key
 from searchsvc.state.mappings import changes_since
+from searchsvc.toml_names import table_key
 from searchsvc.wiring import Runtime, open_runtime
 
 _WARM_UP_MS = 10_000

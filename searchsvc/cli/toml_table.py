@@ -12,7 +12,7 @@ from tempfile import NamedTemporaryFile
 from typing import Any
 
 from searchsvc.errors import ConfigurationError
-from searchsvc.settings.tables import INDICES, table_key, toml_string
+from searchsvc.toml_names import INDICES, table_key, toml_string
 
 KEPT_KEY = "base_query"
 """A person wrote it by hand: a table that is replaced keeps it."""

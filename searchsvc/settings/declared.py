@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
-import math
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
+from typing import Literal, Self
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
-    FilePath,
-    SecretStr,
     ValidationInfo,
     field_validator,
     model_validator,
@@ -25,47 +19,21 @@ from pydantic import (
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from searchsvc.errors import ConfigurationError
+from searchsvc.settings.values import (
+    ApiKey,
+    FieldName,
+    FieldNames,
+    IndexName,
+    Password,
+    TextFields,
+    Url,
+    Urls,
+    UserFile,
+    UserPath,
+)
 
 PREFIX = "SEARCHSVC_"
 """What the name of every environment variable of the service begins with."""
-
-
-def _checked_url(url: str) -> str:
-    """`url` without a slash at its end; refuses what is no address of a server, and credentials inside one."""
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError("an address is written http://HOST:PORT or https://HOST:PORT")
-    if parts.username is not None or parts.password is not None:
-        raise ValueError("credentials are settings of their own and never part of an address")
-    _ = parts.port  # raises ValueError where it is no number or past 65535
-    return url.rstrip("/")
-
-
-def _checked_urls(urls: str) -> str:
-    hosts = [_checked_url(url.strip()) for url in urls.split(",") if url.strip()]
-    if not hosts:
-        raise ValueError("at least one address is needed")
-    return ",".join(hosts)
-
-
-def _home_expanded(path: Any) -> Any:
-    try:
-        return Path(path).expanduser() if isinstance(path, str) else path
-    except RuntimeError:
-        raise ValueError("there is no home folder of that name") from None
-
-
-def _stripped(secret: Any) -> Any:
-    """Without the white space that copying and files of secrets leave around it; None if nothing else is there."""
-    return secret.strip() or None if isinstance(secret, str) else secret
-
-
-def _checked_key(key: SecretStr) -> SecretStr:
-    """Refuses what cannot stand in an HTTP header; the message must not hold the value."""
-    value = key.get_secret_value()
-    if not (value.isascii() and value.isprintable()):
-        raise ValueError("a key is sent in an HTTP header: ASCII letters, digits and signs, in one line")
-    return key
 
 
 def _user_data_dir() -> Path:
@@ -86,59 +54,6 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def _checked_name(name: str) -> str:
-    if not name or name != name.strip() or not name.isprintable():
-        raise ValueError("a name has at least one character, and no white space around it")
-    return name
-
-
-def _checked_field(name: str) -> str:
-    if not _checked_name(name) or "*" in name or "^" in name:
-        raise ValueError("each field is named by its full path, without wildcards or a boost")
-    return name
-
-
-def _checked_text_field(text_field: str) -> str:
-    """FIELD or FIELD^BOOST."""
-    name, sign, boost = text_field.partition("^")
-    _checked_field(name)
-    try:
-        possible = not sign or 0 < float(boost) < math.inf
-    except ValueError:
-        possible = False
-    if not possible:
-        raise ValueError('a boost is a number above 0, as in "title^3"')
-    return text_field
-
-
-def _listed(names: Any) -> Any:
-    if not isinstance(names, list | tuple):
-        raise ValueError('a list of fields is needed, as in ["title", "body"]')  # noqa: TRY004 - pydantic's contract
-    return names
-
-
-def _without_doubles(names: tuple[str, ...]) -> tuple[str, ...]:
-    fields = [name.partition("^")[0] for name in names]
-    double = next((field for field in fields if fields.count(field) > 1), None)
-    if double is not None:
-        raise ValueError(f"{double!r} is listed twice")
-    return names
-
-
-FieldName = Annotated[str, AfterValidator(_checked_field)]
-FieldNames = Annotated[tuple[FieldName, ...], BeforeValidator(_listed), AfterValidator(_without_doubles)]
-TextFields = Annotated[
-    tuple[Annotated[str, AfterValidator(_checked_text_field)], ...],
-    BeforeValidator(_listed),
-    AfterValidator(_without_doubles),
-]
-Url = Annotated[str, AfterValidator(_checked_url)]
-Urls = Annotated[str, AfterValidator(_checked_urls)]
-Password = Annotated[SecretStr | None, BeforeValidator(_stripped)]
-ApiKey = Annotated[Annotated[SecretStr, AfterValidator(_checked_key)] | None, BeforeValidator(_stripped)]
-UserFile = Annotated[FilePath, BeforeValidator(_home_expanded)]
 
 
 class Group(BaseModel):
@@ -248,9 +163,9 @@ class ApiSettings(Group):
 class IndexSettings(Group):
     """An index that is there already: the table `[indices.NAME]` of the file. Fields are named by their full paths."""
 
-    index: Annotated[str, AfterValidator(_checked_name)] | None = None
+    index: IndexName | None = None
     """What Elasticsearch calls it: an index, an alias, or a wildcard; left out, the name of the table."""
-    text_fields: Annotated[TextFields, Field(min_length=1)]
+    text_fields: TextFields
     """The fields that are searched, each FIELD or FIELD^BOOST."""
     nested: FieldNames = ()
     """The paths that are mapped as `nested`."""
@@ -283,7 +198,7 @@ class Settings(BaseSettings):
 
     engine: Literal["embedded", "elasticsearch"] = "embedded"
     """What retrieves."""
-    data_dir: Annotated[Path, BeforeValidator(_home_expanded)] = Field(default_factory=_user_data_dir)
+    data_dir: UserPath = Field(default_factory=_user_data_dir)
     """Folder of the embedded engine's indices."""
     elasticsearch: ElasticsearchSettings = ElasticsearchSettings()
     reranker: RerankerSettings = RerankerSettings()

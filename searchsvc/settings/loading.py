@@ -16,8 +16,9 @@ from pydantic_settings import EnvSettingsSource, TomlConfigSettingsSource
 
 from searchsvc.errors import ConfigurationError
 from searchsvc.settings.declared import PREFIX, Group, Settings
-from searchsvc.settings.tables import INDICES, checked_tables, flat_tables, table_problem
+from searchsvc.settings.tables import checked_tables, flat_tables, table_problem
 from searchsvc.suggest import did_you_mean
+from searchsvc.toml_names import INDICES
 
 Source = Literal["default", "searchsvc.toml", "environment", "command line"]
 """Where a value came from."""

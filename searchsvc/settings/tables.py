@@ -1,9 +1,7 @@
-"""The tables `[indices.NAME]` of the file: their names as TOML writes them, their keys, and what is wrong with them."""
+"""The tables `[indices.NAME]` of the file: their keys, and what is wrong with them."""
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,28 +11,10 @@ from pydantic_core import ErrorDetails
 from searchsvc.errors import ConfigurationError
 from searchsvc.settings.declared import IndexSettings
 from searchsvc.suggest import did_you_mean
-
-INDICES = "indices"
-"""The key of the file that holds the tables."""
+from searchsvc.toml_names import INDICES, table_key, toml_key
 
 _EXAMPLE = "An index that is there already is declared by a table of its own: [indices.NAME]."
 _SHOWN_CHARACTERS = 100
-_BARE = re.compile(r"[A-Za-z0-9_-]+")
-
-
-def toml_string(text: str) -> str:
-    """`text` as a basic string of TOML 1.0, in one line."""
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-def toml_key(name: str) -> str:
-    """`name` as a key of TOML: quoted unless it is bare."""
-    return name if _BARE.fullmatch(name) else toml_string(name)
-
-
-def table_key(name: str) -> str:
-    """The dotted key of the table of the index `name`, as it stands in the header."""
-    return f"{INDICES}.{toml_key(name)}"
 
 
 def checked_tables(found: Any, toml: Path) -> dict[str, dict[str, Any]]:

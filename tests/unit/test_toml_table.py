@@ -12,7 +12,7 @@ from searchsvc.cli.toml_table import read, rendered, with_table, write
 from searchsvc.errors import ConfigurationError
 from searchsvc.settings import load_settings
 from searchsvc.settings.declared import IndexSettings
-from searchsvc.settings.tables import table_key, toml_string
+from searchsvc.toml_names import table_key, toml_string
 
 ORDER = list(IndexSettings.model_fields)
 TABLE = {"text_fields": ["title^3", "body"], "id": "_id", "facets": [], "title": None, "rerank_characters": 900}

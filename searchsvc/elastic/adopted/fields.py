@@ -6,18 +6,16 @@ fields can tell.
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from searchsvc.elastic.adopted.caps import NESTED, Field, Fields
 from searchsvc.schema import AdoptedIndex, FieldKind, IndexField, IndexSchema
 from searchsvc.suggest import did_you_mean
+from searchsvc.toml_names import table_key
 
 _COUNTED = (FieldKind.KEYWORD, FieldKind.DATE, FieldKind.NUMBER, FieldKind.BOOLEAN)
 _LONGEST_HINT = 300
-_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _IDS = ("_id", "_index/_id")
 
 
@@ -45,7 +43,7 @@ def not_in_mapping(index: AdoptedIndex, fields: Fields) -> tuple[str, ...]:
 
 def header(name: str) -> str:
     """The header of the table of `name`, as TOML writes it."""
-    return f"[indices.{name if _BARE_KEY.fullmatch(name) else json.dumps(name, ensure_ascii=False)}]"
+    return f"[{table_key(name)}]"
 
 
 def _index_field(index: AdoptedIndex, fields: Fields, name: str) -> IndexField | None:
