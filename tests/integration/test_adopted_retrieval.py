@@ -507,6 +507,18 @@ async def test_a_query_of_very_many_words_is_measured_by_some_of_them(client, na
     assert long.word_weight > 0
 
 
+@pytest.mark.parametrize("how", [{"expanding": True}, {"explain": True}], ids=["measured", "explained"])
+async def test_a_query_too_long_to_be_measured_finds_what_it_finds_without(client, name, how) -> None:
+    """Elasticsearch counts the clauses of what is measured with those of the query: 8,192 on a small node."""
+    text = " ".join([*ENGLISH, *(f"word{number}" for number in range(1700))])
+    opened = Opened(client, table(name))
+    ours, off = await opened.search(text, **how), await opened.search(text)
+
+    assert found(ours) == found(off)
+    assert len(ours.ranking) == 10
+    assert ours.word_weight == 1.0
+
+
 async def test_every_document_comes_once_while_others_are_indexed(client, es_url) -> None:
     name = own_name()
     async with made(es_url, name, count=120):
@@ -586,6 +598,19 @@ async def test_an_id_may_be_another_reading_of_a_field(client, es_url) -> None:
     assert titles.issuperset(retrieved_ids(ours))
     assert set(fetched) == set(retrieved_ids(ours)) != set()
     assert all(set(each.source) == {"tags"} for each in fetched.values())
+
+
+async def test_half_a_character_in_a_document_hides_no_other(client, es_url) -> None:
+    name = own_name()
+    async with made(es_url, name, count=4):
+        headers = {"content-type": "application/json", "accept": "application/json"}
+        broken = b'{"title": "router \\ud83d network", "body": "\\ud83d\\ude00"}'
+        path = f"/{name}/_doc/broken?refresh=true"
+        await client.perform_request("PUT", path, headers=headers, body=broken)
+        ours = await Opened(client, table(name)).search("router")
+
+    (found,) = (each for each in ours.ranking if each.doc_id == "broken")
+    assert (found.title, found.text) == ("router \ufffd network", "\U0001f600")
 
 
 async def test_ids_that_do_not_tell_documents_apart_are_told(client, es_url) -> None:

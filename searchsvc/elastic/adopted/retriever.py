@@ -30,7 +30,7 @@ from searchsvc.protocols import BasePage, RetrieveRequest, TermCounts
 from searchsvc.result import Retrieval
 from searchsvc.schema import AdoptedIndex, Caller, IndexSchema
 
-_NOT_MEASURED = "not measured, so 1: no hit has a word of the query as a phrase"
+_NOT_MEASURED = "not measured, so 1: no hit has a word of the query as a phrase, or the query has too many words"
 _RED_HINT = "Look at GET _cluster/health: a shard may have no copy."
 _TOO_DEEP = "Result window is too large"
 
@@ -66,14 +66,14 @@ class AdoptedRetriever(_Adopted):
         if self._index.base_query is None or request.query.phrases:
             self._need_fields("to search in")
         words = weighed_words(self._prepared, request)
-        with _serving(self._index, request.filters):
-            reply = await self._searches.search(
-                self._index.target,
-                search_body(self._prepared, request),
-                deadline=request.deadline,
-                named=bool(words) or request.explain,
-                caller=request.caller,
-            )
+        try:
+            reply = await self._search(request, named=bool(words) or request.explain)
+        except BackendRejected:
+            if not (words or request.explain):
+                raise
+            # what is measured stands beside the query: for a long one that may be more clauses than are allowed
+            words = ()
+            reply = await self._search(replace(request, expanding=False, explain=False), named=False)
         mass = sum(term.weight for term in request.query.terms)
         weight = word_weight(reply.body, words, mass) if words else None
         detail: dict[str, Any] = {
@@ -86,6 +86,16 @@ class AdoptedRetriever(_Adopted):
         if request.explain:
             detail["analysed"] = await tokens(self._searches, self._index, self._prepared.clauses.fields, request)
         return self._retrieval(request, reply, 1.0 if weight is None else weight, detail)
+
+    async def _search(self, request: RetrieveRequest, *, named: bool) -> SearchReply:
+        with _serving(self._index, request.filters):
+            return await self._searches.search(
+                self._index.target,
+                search_body(self._prepared, request),
+                deadline=request.deadline,
+                named=named,
+                caller=request.caller,
+            )
 
     def _retrieval(
         self, request: RetrieveRequest, reply: SearchReply, weight: float, detail: Mapping[str, Any]
