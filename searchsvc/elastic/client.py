@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import ssl
 from collections.abc import Sequence
 from typing import Any
 
+import orjson
 from elastic_transport import AiohttpHttpNode
 from elasticsearch import AsyncElasticsearch, OrjsonSerializer
 
@@ -15,6 +17,17 @@ METADATA_TIMEOUT_S = 10.0
 """Per attempt, for calls that are not on the path of a search."""
 
 _EXAMPLE = "Write it as http://127.0.0.1:9200, with scheme, host and port; several are separated by commas."
+
+
+class _Serializer(OrjsonSerializer):
+    """Reads halves of characters (lone surrogates), too: Elasticsearch takes and returns documents that hold some."""
+
+    def json_loads(self, data: bytes) -> Any:
+        try:
+            return orjson.loads(data)
+        except orjson.JSONDecodeError:
+            written = json.dumps(json.loads(data), ensure_ascii=False)
+            return orjson.loads(written.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace"))
 
 
 def connect(
@@ -39,7 +52,7 @@ def connect(
         return AsyncElasticsearch(
             list(hosts),
             node_class=AiohttpHttpNode,
-            serializers={"application/json": OrjsonSerializer()},
+            serializers={"application/json": _Serializer()},
             connections_per_node=connections,
             request_timeout=METADATA_TIMEOUT_S,
             max_retries=0,

@@ -519,6 +519,17 @@ async def test_a_query_too_long_to_be_measured_finds_what_it_finds_without(clien
     assert ours.word_weight == 1.0
 
 
+@pytest.mark.parametrize("how", [{}, {"expanding": True}], ids=["off", "measured"])
+@pytest.mark.parametrize("text", ["((router", 'router "driver', "".join(map(chr, range(0x4E00, 0x6E00)))])
+async def test_a_text_that_the_owners_query_does_not_take_is_the_callers_to_mend(client, name, text, how) -> None:
+    base = json.dumps({"query_string": {"query": "{{query}}", "fields": ["title", "body"]}})
+    opened = Opened(client, table(name, base_query=base))
+    with pytest.raises(InvalidRequest) as caught:
+        await opened.search(text, **how)
+    assert caught.value.pointer == "/query"
+    assert caught.value.hint
+
+
 async def test_every_document_comes_once_while_others_are_indexed(client, es_url) -> None:
     name = own_name()
     async with made(es_url, name, count=120):
