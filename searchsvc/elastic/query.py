@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from importlib.resources import files
 from typing import Any
 
@@ -24,7 +24,7 @@ from searchsvc.schema import MANAGED, FieldKind
 COUNTED = 1000
 """Matches are counted exactly up to here: counting to Elasticsearch's own 10,000 made a search a fifth dearer."""
 
-_STRICT_TIME = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)?)?", re.ASCII)
+_STRICT_TIME = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-](0\d|1[0-7]):\d\d)?)?", re.ASCII)
 
 
 def search_body(terms: Sequence[WeightedTerm], request: RetrieveRequest) -> dict[str, Any]:
@@ -81,9 +81,9 @@ def clause(condition: Condition) -> dict[str, Any]:
         return exists if condition.present else _not(exists)
     dated = MANAGED.fields[condition.field].kind is FieldKind.DATE
     if isinstance(condition, AnyOf):
-        return {"terms": {condition.field: [_instant(value) if dated else value for value in condition.values]}}
+        return {"terms": {condition.field: [instant(value) if dated else value for value in condition.values]}}
     bounds = {"gte": condition.gte, "gt": condition.gt, "lte": condition.lte, "lt": condition.lt}
-    return {"range": {condition.field: {key: _instant(value) for key, value in bounds.items() if value is not None}}}
+    return {"range": {condition.field: {key: instant(value) for key, value in bounds.items() if value is not None}}}
 
 
 def frequencies_body(terms: Sequence[str]) -> dict[str, Any]:
@@ -98,7 +98,7 @@ def document_lines(document: Document, tokens: Sequence[str]) -> bytes:
     extra = dict(document.extra)
     fields = {key: value for key, value in document.source().items() if key not in extra}
     if document.updated_at is not None and not _STRICT_TIME.fullmatch(document.updated_at):
-        fields["updated_at"] = _instant(document.updated_at)
+        fields["updated_at"] = instant(document.updated_at)
         extra["updated_at"] = document.updated_at
     if extra:
         fields["source"] = extra
@@ -148,12 +148,14 @@ def _sorted_by(key: SortKey) -> dict[str, Any]:
     return {key.field: how}
 
 
-def _instant(time: Value) -> str:
+def instant(time: Value) -> str:
     """An ISO 8601 time in the one form that Elasticsearch reads as Python does; without an offset it is UTC.
 
-    Of other forms it refuses some (`2026-W05-1`) and takes `20260131` for milliseconds since 1970.
+    Of other forms it refuses some (`2026-W05-1`, offsets beyond 18 hours) and takes `20260131` for milliseconds since
+    1970.
     """
-    return datetime.fromisoformat(str(time)).isoformat(timespec="microseconds")
+    read = datetime.fromisoformat(str(time))
+    return (read if read.tzinfo is None else read.astimezone(UTC)).isoformat(timespec="microseconds")
 
 
 def _line(value: dict[str, Any]) -> bytes:

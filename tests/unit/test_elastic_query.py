@@ -106,7 +106,7 @@ class TestSearch:
         boolean = search_body((term("python"),), asked(filters=filters))["query"]["bool"]
 
         assert boolean["filter"] == [
-            {"range": {"updated_at": {"gte": "2026-01-31T00:00:00.000000", "lt": "2026-02-01T10:00:00.000000+08:00"}}}
+            {"range": {"updated_at": {"gte": "2026-01-31T00:00:00.000000", "lt": "2026-02-01T02:00:00.000000+00:00"}}}
         ]
 
     @pytest.mark.parametrize("field", MANAGED.fields.values())
@@ -249,6 +249,7 @@ class TestDocument:
             ("20260131", "2026-01-31T00:00:00.000000"),
             ("2026-W05-6", "2026-01-31T00:00:00.000000"),
             ("2026-01-31 12:00:00", "2026-01-31T12:00:00.000000"),
+            ("2026-01-31T12:00:00+20:00", "2026-01-30T16:00:00.000000+00:00"),
         ],
     )
     def test_mends_a_time_of_another_form_and_keeps_what_was_loaded(self, time: str, indexed: str) -> None:

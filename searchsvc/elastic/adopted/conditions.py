@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 from searchsvc.elastic.adopted.base_query import Clause
 from searchsvc.elastic.adopted.text_clauses import inside
 from searchsvc.elastic.facets import aggregations
+from searchsvc.elastic.query import instant
 from searchsvc.model import AnyOf, Condition, Exists, Facet, Filters, Not, Range, RangesFacet, RawFilter, Value
 from searchsvc.schema import FieldKind, IndexSchema
 
@@ -77,8 +77,7 @@ def _plain(condition: Condition, schema: IndexSchema) -> Clause:
 def _between(field: str, bounds: dict[str, Value], *, dated: bool) -> Clause:
     if not dated:
         return {"range": {field: bounds}}
-    instants = {key: datetime.fromisoformat(str(at)).isoformat(timespec="microseconds") for key, at in bounds.items()}
-    return {"range": {field: {**instants, "format": DATE_FORMAT}}}
+    return {"range": {field: {**{key: instant(at) for key, at in bounds.items()}, "format": DATE_FORMAT}}}
 
 
 def _not(query: Clause) -> Clause:
