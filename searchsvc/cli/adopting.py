@@ -13,10 +13,10 @@ from rich.text import Text
 
 from searchsvc.cli import toml_table
 from searchsvc.cli.common import out, print_json, talk
-from searchsvc.cli.search import printable
 from searchsvc.errors import ConfigurationError
 from searchsvc.settings import LoadedSettings, Settings, load_settings
 from searchsvc.settings.declared import IndexSettings
+from searchsvc.terminal import printable
 from searchsvc.toml_names import table_key
 from searchsvc.wiring import elasticsearch_client
 

@@ -16,10 +16,11 @@ from rich.table import Table
 
 from searchsvc.api.convert import to_reply
 from searchsvc.cli.common import Json, MadeBy, out, print_json, progress, settings, talk
-from searchsvc.cli.search import heading, hit_table, printable
+from searchsvc.cli.search import heading, hit_table
 from searchsvc.demo import demo_documents, demo_queries
 from searchsvc.demo.effect import ARTICLE, BASE, FEATURED, OURS, RERANKED, ROWS, Effect, measure, summary
 from searchsvc.result import SearchResult
+from searchsvc.terminal import printable
 from searchsvc.wiring import Runtime, open_runtime
 
 _INDEX = "demo"

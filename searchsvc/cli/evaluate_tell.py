@@ -11,7 +11,6 @@ from rich.markup import escape
 
 from searchsvc.cli.common import out, print_json, talk
 from searchsvc.cli.evaluate_plan import LiveOutcome, LivePlan
-from searchsvc.cli.search import printable
 from searchsvc.cli.variant_runs import run_paths
 from searchsvc.evaluation.change_tables import change_table, cost_table, unknown_token_lines, worth_table
 from searchsvc.evaluation.qrels import QrelsFile
@@ -19,6 +18,7 @@ from searchsvc.evaluation.report import VariantReport
 from searchsvc.evaluation.tables import measure_table, missed_lines, time_table
 from searchsvc.evaluation.unjudged import DEPTH, PERSISTENCE, ChangeReport, worth_judging
 from searchsvc.evaluation.variants import parse_variants
+from searchsvc.terminal import printable
 
 _WORTH = 10
 """How many queries are named as worth judging first."""

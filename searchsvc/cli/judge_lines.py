@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from searchsvc.cli.search import printable
 from searchsvc.errors import StageError
 from searchsvc.evaluation.judging import ENOUGH, GRADES, Agreement, Pair
 from searchsvc.evaluation.pooling import Pool
+from searchsvc.terminal import printable
 
 _TOLD = 10
 """How many failures are told one by one; the others are counted."""

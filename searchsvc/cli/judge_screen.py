@@ -13,9 +13,9 @@ from rich.console import Console, Group
 from rich.panel import Panel
 from rich.text import Text
 
-from searchsvc.cli.search import printable
 from searchsvc.evaluation.judgements import HUMAN, JudgementFile
 from searchsvc.evaluation.judging import GRADES, Pair, Session
+from searchsvc.terminal import printable
 
 _CHARACTERS = 1000
 """Of the text of a document that are shown, if the terminal has the lines for them."""

@@ -21,6 +21,7 @@ from searchsvc.cli.common import EngineName, Json, out, print_json, settings, ta
 from searchsvc.errors import InvalidRequest
 from searchsvc.model import Explanation
 from searchsvc.result import FacetCounts, RankedCandidate, SearchResult
+from searchsvc.terminal import printable
 from searchsvc.wiring import open_runtime
 
 
@@ -143,11 +144,6 @@ def _grown(tree: Tree, explanation: Explanation) -> Tree:
     for detail in explanation.details:
         _grown(branch, detail)
     return tree
-
-
-def printable(text: str) -> str:
-    """`text` for a terminal, which control characters in a document must not steer."""
-    return "".join(character if character.isprintable() else "\ufffd" for character in text)
 
 
 def heading(result: SearchResult) -> list[str]:

@@ -11,7 +11,6 @@ from rich.markup import escape
 
 from searchsvc.api.app import create_app
 from searchsvc.cli.common import EngineName, Json, print_json, progress, settings, talk
-from searchsvc.cli.search import printable
 from searchsvc.demo import demo_documents
 from searchsvc.demo.marker import remember
 from searchsvc.errors import BackendRejected, ConfigurationError, SearchError
@@ -21,6 +20,7 @@ from searchsvc.protocols import OpenIndex
 from searchsvc.result import StageTrace
 from searchsvc.settings import Settings
 from searchsvc.state.mappings import changes_since
+from searchsvc.terminal import printable
 from searchsvc.toml_names import table_key
 from searchsvc.wiring import Runtime, open_runtime
 

@@ -10,6 +10,7 @@ from rich.table import Table
 from searchsvc.evaluation.runner import Tokens
 from searchsvc.evaluation.tables import plain_table
 from searchsvc.evaluation.unjudged import ChangeReport, Worth
+from searchsvc.terminal import printable
 
 
 def change_table(reports: Sequence[ChangeReport]) -> Table:
@@ -45,9 +46,8 @@ def worth_table(worth: Sequence[Worth]) -> Table:
     table.add_column("variant", overflow="fold")
     table.add_column("difference", overflow="fold", ratio=2, min_width=26)
     for each in worth:
-        table.add_row(
-            f"{1 - each.change.rbo:.3f}", *map(_plain, (each.query_id, each.user_query)), each.variant, _told(each)
-        )
+        query_id, user_query = (escape(printable(text)) for text in (each.query_id, each.user_query))
+        table.add_row(f"{1 - each.change.rbo:.3f}", query_id, user_query, each.variant, _told(each))
     return table
 
 
@@ -89,8 +89,3 @@ def _told(each: Worth) -> str:
         return f"{len(change.new)} new; the same on top"
     where = "is new" if change.top_was is None else f"was rank {change.top_was}"
     return f"{len(change.new)} new; top {where}"
-
-
-def _plain(text: str) -> str:
-    """Text of a file for a terminal, which control characters must not steer."""
-    return escape("".join(character if character.isprintable() else "\ufffd" for character in text))

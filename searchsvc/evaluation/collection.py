@@ -10,8 +10,8 @@ from pathlib import Path
 
 from searchsvc.documents import BadLine, Document, open_bytes, read_documents
 from searchsvc.errors import ConfigurationError, InvalidDocuments
-from searchsvc.evaluation.lines import json_lines, required_id, required_text
 from searchsvc.evaluation.qrels import Qrels, read_qrels
+from searchsvc.evaluation.queries import read_queries
 
 _BLOCK = 1 << 20
 
@@ -78,7 +78,7 @@ def read_collection(folder: Path) -> Collection:
             f"{folder} is not a folder.", hint="It should hold corpus.jsonl, queries.jsonl and qrels.tsv."
         )
     corpus, queries_file, qrels_file = (_file(folder, name) for name in ("corpus.jsonl", "queries.jsonl", "qrels.tsv"))
-    queries = _queries(queries_file)
+    queries = read_queries(queries_file)
     judgements = read_qrels(qrels_file, queries)
     judged = {query_id: text for query_id, text in queries.items() if query_id in judgements.grades}
     if not judged:
@@ -100,16 +100,6 @@ def _file(folder: Path, name: str) -> Path:
         if path.is_file():
             return path
     raise ConfigurationError(f"{folder} has no {name} and no {name}.gz.")
-
-
-def _queries(path: Path) -> dict[str, str]:
-    queries: dict[str, str] = {}
-    for number, value in json_lines(path):
-        query_id = required_id(value, "id", path=path, number=number)
-        if query_id in queries:
-            raise ConfigurationError(f"{path} line {number}: the query id {query_id!r} came before.")
-        queries[query_id] = required_text(value, "text", path=path, number=number)
-    return queries
 
 
 def _digest(path: Path) -> str:

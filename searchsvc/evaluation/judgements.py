@@ -14,8 +14,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from searchsvc.errors import ConfigurationError
-from searchsvc.evaluation.judging import GRADES, Key
+from searchsvc.evaluation.judging import GRADES
 from searchsvc.evaluation.lines import text_lines
+from searchsvc.evaluation.qrels import Key
 
 HUMAN = "human"
 """The source of what people judge."""

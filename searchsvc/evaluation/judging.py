@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from searchsvc.documents import clean
+from searchsvc.evaluation.qrels import Key
 
 GRADES: Mapping[int, str] = {0: "not relevant", 1: "related", 2: "relevant", 3: "exactly"}
 """What a grade means."""
@@ -19,8 +20,6 @@ POOL_DEPTH = 10
 ENOUGH = 30
 """With fewer pairs that both have judged, nothing is said on how far two judges agree."""
 
-Key = tuple[str, str]
-"""Query id and doc_id."""
 Table = tuple[tuple[int, ...], ...]
 """How many pairs got the grade of the row from one judge and that of the column from the other."""
 

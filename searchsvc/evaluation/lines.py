@@ -56,20 +56,14 @@ def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         yield number, value
 
 
-def required_text(value: dict[str, Any], key: str, *, path: Path, number: int) -> str:
-    """The non-empty string under `key`. Raises ConfigurationError."""
-    text = value.get(key)
-    if isinstance(text, str) and text.strip():
-        return text
-    raise ConfigurationError(f"{path} line {number}: {key!r} is missing or not a non-empty string.")
-
-
 def required_id(value: dict[str, Any], key: str, *, path: Path, number: int) -> str:
     """The id under `key`, a non-empty string or an integer. Raises ConfigurationError."""
     raw = value.get(key)
     if isinstance(raw, int) and not isinstance(raw, bool):
         return str(raw)
-    return required_text(value, key, path=path, number=number)
+    if isinstance(raw, str) and raw.strip():
+        return raw
+    raise ConfigurationError(f"{path} line {number}: {key!r} is missing or not a non-empty string.")
 
 
 def _recode(path: Path, encoding: str) -> str:

@@ -88,9 +88,9 @@ def test_what_is_no_folder_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "problem"),
     [
-        ("queries.jsonl", b'{"id": "q1", "text": "a"}\n{"id": "q2"}\n', "line 2: 'text' is missing"),
-        ("queries.jsonl", b'{"text": "a"}\n', "line 1: 'id' is missing"),
-        ("queries.jsonl", b'{"id": "q1", "text": " "}\n', "line 1: 'text' is missing or not a non-empty string"),
+        ("queries.jsonl", b'{"id": "q1", "text": "a"}\n{"id": "q2"}\n', "line 2: a query without text"),
+        ("queries.jsonl", b'{"text": "a"}\n', "line 1: a query without an id"),
+        ("queries.jsonl", b'{"id": "q1", "text": " "}\n', "line 1: a query without text"),
         ("queries.jsonl", b'\n{"id": "q1", "te\n', "line 2: not JSON"),
         ("queries.jsonl", b"[]\n", "line 1: a list where an object was expected"),
         ("queries.jsonl", b'{"id": "q1", "text": "\xff"}\n', "line 1: not UTF-8"),
