@@ -42,10 +42,22 @@ NOT_ELASTICSEARCH_HINT = "Check the address: a proxy or another server may answe
 POINT_GONE_TYPE = "search_context_missing_exception"
 """A point in time that was closed, or that nobody searched in for long; or its node ended."""
 
+_AGAIN = 'Start again with cursor "*".'
 _POINT_GONE_HINT = 'Start again with cursor "*"; the next page must be fetched within five minutes.'
+
+MANY_VALUES = "the grouping field must be single valued"
+"""The reason of a collapse that cannot be done, which has no type of its own."""
+
+_ONE_VALUE_HINT = "Collapse on a field with one value in every document."
 
 _NO_VALUE_TYPE = "query_shard_exception"
 """A query that can be read and not run, such as one for a number that is too large for its field."""
+
+_UNREADABLE_TEXT = "Failed to parse query [{}]"
+"""The reason for which a `query_string` does not take a text: that has a grammar, which not every text follows."""
+
+_TOO_MANY_TYPES = frozenset({"too_many_clauses", "too_many_nested_clauses"})
+"""A text of more words, times fields, than a node of that size takes."""
 
 _MAX_REASON_CHARACTERS = 400
 _CREDENTIALS_HINT = "Check the credentials, or grant the privilege that the text names."
@@ -109,6 +121,21 @@ def in_use(index: str) -> Iterator[None]:
 
 
 @contextmanager
+def view_blamed(view: str) -> Iterator[None]:
+    """Around a search in a point in time that a client sent back (empty: it is ours): one that Elasticsearch cannot
+    read was changed on the way. What its shards refuse has another cause.
+    """
+    try:
+        yield
+    except BackendRejected as error:
+        if not (view and isinstance(error.__cause__, elasticsearch.BadRequestError)):
+            raise
+        if _asked_shards(error.__cause__.body):
+            raise
+        raise InvalidRequest("The cursor is damaged.", pointer="/cursor", hint=_AGAIN) from error
+
+
+@contextmanager
 def filters_blamed(filters: Filters) -> Iterator[None]:
     """Around searches with filters: a query that Elasticsearch cannot read is the fault of whoever wrote a raw one,
     and so is a value that a field cannot have, such as a number that is too large for it.
@@ -127,6 +154,31 @@ def filters_blamed(filters: Filters) -> Iterator[None]:
         raise InvalidRequest(error.message, pointer="/filters", hint="Give values that the fields can have.") from error
 
 
+@contextmanager
+def text_blamed(text: str) -> Iterator[None]:
+    """Around searches by the user's text: one that the query of the index's owner does not take is the user's to mend.
+
+    Raises InvalidRequest (pointer /query).
+    """
+    try:
+        yield
+    except BackendRejected as error:
+        if not isinstance(error.__cause__, elasticsearch.BadRequestError):
+            raise
+        inside = error.__cause__.body.get("error")
+        if not _TOO_MANY_TYPES.isdisjoint(_values(inside, "type")):
+            raise InvalidRequest(
+                "The query has more words than Elasticsearch takes.", pointer="/query", hint="Shorten it."
+            ) from error
+        if _UNREADABLE_TEXT.format(text) in _values(inside, "reason"):
+            raise InvalidRequest(
+                "The query is not in the grammar that this index reads (query_string).",
+                pointer="/query",
+                hint="Close quotes and brackets, or let base_query use simple_query_string, which takes any text.",
+            ) from error
+        raise
+
+
 def from_status(doing: str, status: int, body: Any) -> SearchError:
     """What an answer with that status means; `body` is its JSON, or the text of something that is not Elasticsearch."""
     error = body.get("error") if isinstance(body, Mapping) else None
@@ -140,6 +192,10 @@ def from_status(doing: str, status: int, body: Any) -> SearchError:
         return point_gone()
     if status == 429 and DISK_FULL_TYPE in types:
         return BackendRejected(said, hint=DISK_FULL_HINT)
+    if status == 400 and MANY_VALUES in reason:
+        return InvalidRequest(
+            "The field to collapse on has several values in some documents.", pointer="/collapse", hint=_ONE_VALUE_HINT
+        )
     if status == 400 and CLOSED_TYPE in types:
         return BackendUnavailable(f"While {doing}: the index is closed.", hint=CLOSED_HINT)
     return _BY_STATUS.get(status, BackendRejected)(said, hint=_HINTS.get(status, ""))
@@ -148,6 +204,11 @@ def from_status(doing: str, status: int, body: Any) -> SearchError:
 def is_forbidden(error: SearchError) -> bool:
     """Whether Elasticsearch refused because these credentials lack a privilege."""
     return isinstance(error.__cause__, elasticsearch.AuthorizationException)
+
+
+def _asked_shards(body: Any) -> bool:
+    error = body.get("error") if isinstance(body, Mapping) else None
+    return not isinstance(error, Mapping) or "failed_shards" in error
 
 
 def _callers(status: int) -> SearchError | None:

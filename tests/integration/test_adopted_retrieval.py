@@ -524,10 +524,18 @@ async def test_a_query_too_long_to_be_measured_finds_what_it_finds_without(clien
 async def test_a_text_that_the_owners_query_does_not_take_is_the_callers_to_mend(client, name, text, how) -> None:
     base = json.dumps({"query_string": {"query": "{{query}}", "fields": ["title", "body"]}})
     opened = Opened(client, table(name, base_query=base))
+    for filters in ((), (AnyOf(field="lang", values=("zh",)),)):
+        with pytest.raises(InvalidRequest) as caught:
+            await opened.search(text, filters=filters, **how)
+        assert caught.value.pointer == "/query"
+        assert caught.value.hint
+
+
+async def test_a_raw_filter_that_cannot_be_read_is_not_taken_for_the_text(client, name) -> None:
+    raw = RawFilter(query={"query_string": {"query": "((router"}})
     with pytest.raises(InvalidRequest) as caught:
-        await opened.search(text, **how)
-    assert caught.value.pointer == "/query"
-    assert caught.value.hint
+        await Opened(client, table(name)).search("router", filters=(raw,))
+    assert caught.value.pointer == "/filters/es"
 
 
 async def test_every_document_comes_once_while_others_are_indexed(client, es_url) -> None:

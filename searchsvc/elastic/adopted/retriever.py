@@ -20,7 +20,7 @@ from searchsvc.elastic.adopted.explained import tokens
 from searchsvc.elastic.adopted.fields import header
 from searchsvc.elastic.adopted.hits import ranking, word_weight
 from searchsvc.elastic.calls import Searches, SearchReply
-from searchsvc.elastic.errors import filters_blamed, in_use
+from searchsvc.elastic.errors import filters_blamed, in_use, text_blamed
 from searchsvc.elastic.facets import adopted_counts
 from searchsvc.elastic.pages import MAX_PLACES
 from searchsvc.elastic.pit import search_point
@@ -68,7 +68,7 @@ class AdoptedRetriever(_Adopted):
         words = weighed_words(self._prepared, request)
         try:
             reply = await self._search(request, named=bool(words) or request.explain)
-        except BackendRejected:
+        except (BackendRejected, InvalidRequest):
             if not (words or request.explain):
                 raise
             # what is measured stands beside the query: for a long one that may be more clauses than are allowed
@@ -88,7 +88,7 @@ class AdoptedRetriever(_Adopted):
         return self._retrieval(request, reply, 1.0 if weight is None else weight, detail)
 
     async def _search(self, request: RetrieveRequest, *, named: bool) -> SearchReply:
-        with _serving(self._index, request.filters):
+        with _serving(self._index, request.filters, request.query.text):
             return await self._searches.search(
                 self._index.target,
                 search_body(self._prepared, request),
@@ -145,7 +145,7 @@ class AdoptedPages(_Adopted):
         size = min(request.top_k + 1, MAX_PLACES - start)
         wanted = replace(request, top_k=size, facets=(), explain=False, expanding=False)
         try:
-            with _serving(self._index, request.filters):
+            with _serving(self._index, request.filters, request.query.text):
                 reply = await search_point(
                     self._searches,
                     self._index.target,
@@ -177,10 +177,10 @@ class AdoptedPages(_Adopted):
 
 
 @contextmanager
-def _serving(index: AdoptedIndex, filters: Filters = ()) -> Iterator[None]:
+def _serving(index: AdoptedIndex, filters: Filters = (), text: str = "") -> Iterator[None]:
     """Around calls: what was done to the index, and what a caller asked of it that it does not take."""
     try:
-        with in_use(index.target), filters_blamed(filters):
+        with in_use(index.target), filters_blamed(filters), text_blamed(text):
             yield
     except BackendUnavailable as error:
         raise (error if error.hint else BackendUnavailable(error.message, hint=_RED_HINT)) from error
