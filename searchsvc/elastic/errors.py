@@ -149,7 +149,7 @@ def filters_blamed(filters: Filters) -> Iterator[None]:
             raise InvalidRequest(
                 error.message, pointer="/filters/es", hint="Mend the query under filters.es."
             ) from error
-        if _NO_VALUE_TYPE not in _values(error.__cause__.body.get("error"), "type"):
+        if _NO_VALUE_TYPE not in _values(_inside(error.__cause__.body), "type"):
             raise
         raise InvalidRequest(error.message, pointer="/filters", hint="Give values that the fields can have.") from error
 
@@ -165,7 +165,7 @@ def text_blamed(text: str) -> Iterator[None]:
     except BackendRejected as error:
         if not isinstance(error.__cause__, elasticsearch.BadRequestError):
             raise
-        inside = error.__cause__.body.get("error")
+        inside = _inside(error.__cause__.body)
         if not _TOO_MANY_TYPES.isdisjoint(_values(inside, "type")):
             raise InvalidRequest(
                 "The query has more words than Elasticsearch takes.", pointer="/query", hint="Shorten it."
@@ -181,7 +181,7 @@ def text_blamed(text: str) -> Iterator[None]:
 
 def from_status(doing: str, status: int, body: Any) -> SearchError:
     """What an answer with that status means; `body` is its JSON, or the text of something that is not Elasticsearch."""
-    error = body.get("error") if isinstance(body, Mapping) else None
+    error = _inside(body)
     types, reason = frozenset(_values(error, "type")), _reason(error)
     if "task_cancelled_exception" in types:
         return Overloaded(f"While {doing}: an operator cancelled the task.")
@@ -192,13 +192,19 @@ def from_status(doing: str, status: int, body: Any) -> SearchError:
         return point_gone()
     if status == 429 and DISK_FULL_TYPE in types:
         return BackendRejected(said, hint=DISK_FULL_HINT)
-    if status == 400 and MANY_VALUES in reason:
+    if status == 400 and (known := _known_bad_request(doing, types, reason)) is not None:
+        return known
+    return _BY_STATUS.get(status, BackendRejected)(said, hint=_HINTS.get(status, ""))
+
+
+def _known_bad_request(doing: str, types: frozenset[str], reason: str) -> SearchError | None:
+    if CLOSED_TYPE in types:
+        return BackendUnavailable(f"While {doing}: the index is closed.", hint=CLOSED_HINT)
+    if MANY_VALUES in reason:
         return InvalidRequest(
             "The field to collapse on has several values in some documents.", pointer="/collapse", hint=_ONE_VALUE_HINT
         )
-    if status == 400 and CLOSED_TYPE in types:
-        return BackendUnavailable(f"While {doing}: the index is closed.", hint=CLOSED_HINT)
-    return _BY_STATUS.get(status, BackendRejected)(said, hint=_HINTS.get(status, ""))
+    return None
 
 
 def is_forbidden(error: SearchError) -> bool:
@@ -206,8 +212,13 @@ def is_forbidden(error: SearchError) -> bool:
     return isinstance(error.__cause__, elasticsearch.AuthorizationException)
 
 
+def _inside(body: Any) -> Any:
+    """The error in an answer; None in one that is not Elasticsearch's."""
+    return body.get("error") if isinstance(body, Mapping) else None
+
+
 def _asked_shards(body: Any) -> bool:
-    error = body.get("error") if isinstance(body, Mapping) else None
+    error = _inside(body)
     return not isinstance(error, Mapping) or "failed_shards" in error
 
 

@@ -119,6 +119,7 @@ async def test_names_are_scored_only_where_they_are_measured() -> None:
         (fails(429, "es_rejected_execution_exception"), Overloaded),
         (fails(403, "security_exception"), BackendRejected),
         (fails(400, "parsing_exception"), (BackendRejected, InvalidRequest)),
+        (page(400), BackendRejected),
         (page(502), BackendUnavailable),
         (page(200, product=True), BackendRejected),
         (cut_json(), BackendUnavailable),
@@ -132,7 +133,7 @@ async def test_what_goes_wrong_is_told_as_what_it_is(doing: Doing, answer: Answe
     async with scripted(answer) as server, readers(server.url) as ours:
         deadline = Deadline.after_ms(150) if answer is hangs else Deadline.after_ms(20_000)
         with pytest.raises(kind) as caught:
-            await doing(ours, request(deadline=deadline))
+            await doing(ours, request(deadline=deadline, filters=(AnyOf(field="stars", values=(1,)),)))
 
     if isinstance(caught.value, BackendUnavailable) and answer not in (hangs,):
         assert caught.value.hint
