@@ -154,6 +154,11 @@ def _required_text(raw: Mapping[str, Any]) -> str:
     return text
 
 
+def is_id(value: str) -> bool:
+    """Whether a document can have this id: cursors, which clients can change, hold ids."""
+    return clean(value) == value and 0 < len(value.encode()) <= MAX_ID_BYTES
+
+
 def _tags(raw: Mapping[str, Any]) -> tuple[str, ...]:
     tags = raw.get("tags") or ()
     if not isinstance(tags, list | tuple) or not all(isinstance(tag, str) for tag in tags):

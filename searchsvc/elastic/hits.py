@@ -115,6 +115,12 @@ def point_gone(reply: Any) -> bool:
     return POINT_GONE_TYPE in _failures(reply)
 
 
+def is_empty(reply: Any) -> bool:
+    """Whether no shard was asked: what was searched holds none."""
+    with shape("a search"):
+        return not reply["_shards"]["total"]
+
+
 def took_ms(reply: Any) -> float:
     """Milliseconds that Elasticsearch worked on it, by its own clock."""
     with shape("a search"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from searchsvc.documents import is_id
 from searchsvc.elastic import hits
 from searchsvc.elastic.calls import Searches
 from searchsvc.elastic.errors import filters_blamed, in_use
@@ -48,12 +49,13 @@ class ElasticPages:
         return BasePage(candidates=found[: request.top_k], last=len(found) < wanted.top_k, view=reply.view)
 
     async def documents(self, request: RetrieveRequest, doc_ids: Sequence[str]) -> Mapping[str, Candidate]:
-        if not doc_ids:
+        possible = [doc_id for doc_id in doc_ids if is_id(doc_id)]
+        if not possible:
             return {}
         with in_use(self._index), filters_blamed(request.filters):
             reply = await self._searches.search(
                 self._index,
-                documents_body(doc_ids, request.filters),
+                documents_body(possible, request.filters),
                 deadline=request.deadline,
                 caller=request.caller,
             )

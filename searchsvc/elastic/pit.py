@@ -11,7 +11,7 @@ from typing import Any
 
 from searchsvc.elastic import hits
 from searchsvc.elastic.calls import Searches
-from searchsvc.elastic.errors import in_use, point_gone
+from searchsvc.elastic.errors import in_use, point_gone, view_blamed
 from searchsvc.errors import BackendUnavailable, UnknownIndex
 from searchsvc.model import Deadline
 from searchsvc.schema import Caller
@@ -35,18 +35,20 @@ async def search_point(
 ) -> PointReply:
     """Search in the point in time `view`, or open one on `index` if that is empty; all shards answer, or none.
 
-    Raises InvalidRequest (pointer /cursor) if it is gone, StageError; Unauthenticated and Forbidden in the name of a
-    caller.
+    Raises InvalidRequest (pointer /cursor) if it is gone, or is no point in time at all; StageError; Unauthenticated
+    and Forbidden in the name of a caller.
     """
+    point = view
     if not view:
         with in_use(index):
-            view = await searches.open_point(index, keep_alive=KEEP_ALIVE, deadline=deadline, caller=caller)
-    inside = {**body, "pit": {"id": view, "keep_alive": KEEP_ALIVE}}
+            point = await searches.open_point(index, keep_alive=KEEP_ALIVE, deadline=deadline, caller=caller)
+    inside = {**body, "pit": {"id": point, "keep_alive": KEEP_ALIVE}}
     try:
-        reply = await searches.search("", inside, deadline=deadline, caller=caller)
+        with view_blamed(view):
+            reply = await searches.search("", inside, deadline=deadline, caller=caller)
     except UnknownIndex as error:
         raise point_gone() from error
-    if reply.partial and hits.point_gone(reply.body):
+    if reply.partial and (hits.point_gone(reply.body) or (view and hits.is_empty(reply.body))):
         raise point_gone()
     if reply.partial:
         raise BackendUnavailable(f"Pages of {index} would lack documents: {reply.partial}", hint="Try again.")

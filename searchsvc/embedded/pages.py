@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import tantivy
 
+from searchsvc.documents import is_id
 from searchsvc.embedded.errors import index_errors
 from searchsvc.embedded.fields import OpenTantivy, candidate_of
 from searchsvc.embedded.filters import filter_query
@@ -37,13 +38,14 @@ class EmbeddedPages:
         return await self._worker.run_until(request.deadline, self._documents, request, doc_ids)
 
     def _documents(self, request: RetrieveRequest, doc_ids: Sequence[str]) -> dict[str, Candidate]:
-        if not doc_ids:
+        possible = [doc_id for doc_id in doc_ids if is_id(doc_id)]
+        if not possible:
             return {}
         schema, searcher = self._opened.schema, self._opened.searcher
-        among = tantivy.Query.term_set_query(schema, "doc_id", list(doc_ids))
+        among = tantivy.Query.term_set_query(schema, "doc_id", possible)
         parts = [(tantivy.Occur.Must, among), (tantivy.Occur.Must, filter_query(schema, request.filters))]
         with index_errors("searched", self._opened.index):
             wanted = tantivy.Query.boolean_query(parts if request.filters else parts[:1])
-            hits = searcher.search(wanted, len(doc_ids)).hits
+            hits = searcher.search(wanted, len(possible)).hits
             candidates = [candidate_of(searcher.doc(address), 0.0) for _, address in hits]
         return {candidate.doc_id: candidate for candidate in candidates}

@@ -46,6 +46,15 @@ async def test_any_part_of_a_cursor_may_be_anything(client: httpx.AsyncClient, v
         await assert_no_harm(client, [*first[:2], [line, *window[1:]], *first[3:]])
 
 
+@pytest.mark.parametrize("doc_id", ["\ud800", "x" * 40_000, "", "\0"])
+async def test_a_window_may_hold_what_no_document_can_be_called(client: httpx.AsyncClient, doc_id: str) -> None:
+    first = unpacked((await search(client, **ASKED, size=2, cursor="*"))["next_cursor"])
+    first[2][0][0], first[4] = doc_id, 0
+
+    page = await search(client, **ASKED, size=2, cursor=packed(first))
+    assert doc_id not in [hit["doc_id"] for hit in page["hits"]]
+
+
 async def test_a_window_that_no_search_has_is_refused(client: httpx.AsyncClient) -> None:
     first = unpacked((await search(client, **ASKED, size=2, cursor="*"))["next_cursor"])
     first[2] *= 1000

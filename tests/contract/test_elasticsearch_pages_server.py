@@ -25,6 +25,8 @@ OPENED = says({"id": "point-1"})
 FULL = says({**recorded("search_explained"), "pit_id": "point-2"})
 SHARD_FAILED = says({**recorded("search_shard_failed"), "pit_id": "point-2"})
 GONE = fails(404, "search_context_missing_exception")
+NO_POINT = fails(400, "illegal_argument_exception", "java.io.EOFException")
+REFUSED_BY_SHARDS = says({"error": {"type": "search_phase_execution_exception", "failed_shards": []}}, 400)
 NO_INDEX = fails(404, "index_not_found_exception")
 
 
@@ -33,6 +35,12 @@ def _lost_a_shard() -> dict[str, Any]:
     for failure in reply["_shards"]["failures"]:
         failure["reason"]["type"] = "search_context_missing_exception"
     return reply
+
+
+def _no_shards() -> dict[str, Any]:
+    shards = {"total": 0, "successful": 0, "skipped": 0, "failed": 0}
+    hits = {"total": {"value": 0, "relation": "eq"}, "max_score": 0.0, "hits": []}
+    return {"pit_id": "AAAA", "took": 0, "timed_out": False, "_shards": shards, "hits": hits}
 
 
 @asynccontextmanager
@@ -69,6 +77,10 @@ async def test_a_first_stretch_opens_a_view_and_a_later_one_goes_on_in_it() -> N
         ((NO_INDEX,), "point-1", InvalidRequest),
         ((says(_lost_a_shard()),), "point-1", InvalidRequest),
         ((SHARD_FAILED,), "point-1", BackendUnavailable),
+        ((NO_POINT,), "forged", InvalidRequest),
+        ((says(_no_shards()),), "forged", InvalidRequest),
+        ((REFUSED_BY_SHARDS,), "point-1", BackendRejected),
+        ((OPENED, NO_POINT), "", BackendRejected),
         ((says(recorded("search_explained")),), "point-1", BackendRejected),
         ((NO_INDEX,), "", BackendUnavailable),
         ((says({"wrong": 1}),), "", BackendRejected),
@@ -128,3 +140,12 @@ async def test_documents_that_cannot_all_be_looked_for_are_an_error(answer: Answ
     async with scripted(answer) as server, pages(server.url) as ours:
         with pytest.raises(error):
             await ours.documents(wanted(QUERY), ["kb-1"])
+
+
+async def test_ids_that_no_document_can_have_are_not_asked_for() -> None:
+    async with scripted(FULL) as server, pages(server.url) as ours:
+        await ours.documents(wanted(QUERY), ["x" * 40_000, "kb-1", "\ud800"])
+        assert await ours.documents(wanted(QUERY), ["x" * 40_000]) == {}
+    (request,) = server.requests
+
+    assert json.loads(request.body)["size"] == 1

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from searchsvc.documents import BadLine, Document, clean, parse_document, read_documents
+from searchsvc.documents import BadLine, Document, clean, is_id, parse_document, read_documents
 from searchsvc.errors import InvalidDocuments
 
 
@@ -112,3 +112,13 @@ def test_a_cut_gzip_file_is_an_error_that_names_it(tmp_path: Path) -> None:
 def test_a_missing_file_is_an_error_that_names_it(tmp_path: Path) -> None:
     with pytest.raises(InvalidDocuments, match="nowhere"):
         _lines(tmp_path / "nowhere.jsonl")
+
+
+@pytest.mark.parametrize("value", ["", "a\0b", "\ud800", "x" * 513, "汉" * 171])
+def test_what_no_document_can_be_called_is_no_id(value: str) -> None:
+    assert not is_id(value)
+
+
+@pytest.mark.parametrize("value", ["a", "汉" * 170, "x" * 512])
+def test_what_a_document_can_be_called_is_an_id(value: str) -> None:
+    assert is_id(value)

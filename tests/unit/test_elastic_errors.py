@@ -12,12 +12,13 @@ import elasticsearch.exceptions
 import pytest
 from elastic_transport import ApiResponseMeta, HttpHeaders, NodeConfig
 
-from searchsvc.elastic.errors import is_forbidden, translated
+from searchsvc.elastic.errors import MANY_VALUES, is_forbidden, translated
 from searchsvc.errors import (
     BackendRejected,
     BackendTimeout,
     BackendUnavailable,
     Forbidden,
+    InvalidRequest,
     Overloaded,
     SearchError,
     Unauthenticated,
@@ -190,3 +191,12 @@ def test_our_own_errors_pass_as_they_are() -> None:
     ours = BackendTimeout("no time is left")
 
     assert translation(ours) is ours
+
+
+def test_a_field_of_several_values_that_is_collapsed_on_is_the_mistake_of_whoever_asks() -> None:
+    reason = {"type": "illegal_argument_exception", "reason": "failed to extract doc:8, " + MANY_VALUES}
+    error = translation(api_error(400, {"error": {"type": "search_phase_execution_exception", "root_cause": [reason]}}))
+
+    assert isinstance(error, InvalidRequest)
+    assert error.pointer == "/collapse"
+    assert error.hint
