@@ -22,6 +22,10 @@ from searchsvc.wiring import Runtime
 _CLIENT_GONE = 499
 """Nobody reads it; nginx's number for it."""
 
+_MAX_AUTHORIZATION = 12_000
+"""Elasticsearch takes headers of 16 kB in all and closes the connection on longer ones, so that the next search on it,
+somebody else's, would wait in vain."""
+
 
 def _problem(description: str) -> dict[str, Any]:
     return {
@@ -119,6 +123,8 @@ def _caller(request: Request) -> Caller | None:
     scheme, _, credentials = given[0].partition(" ")
     if len(given) > 1 or not (scheme and credentials.strip() and given[0].isascii() and given[0].isprintable()):
         raise Unauthenticated("The header Authorization is not one scheme and its credentials.")
+    if len(given[0]) > _MAX_AUTHORIZATION:
+        raise Unauthenticated(f"The header Authorization has more than {_MAX_AUTHORIZATION} characters.")
     return Caller(authorization=given[0])
 
 

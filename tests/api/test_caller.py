@@ -81,6 +81,7 @@ async def test_where_the_service_searches_the_header_is_for_somebody_else(tmp_pa
         [("Authorization", "Bearer \xe9\xe9" + SECRET)],
         [("Authorization", f"Bearer a\tb{SECRET}")],
         [("Authorization", BASIC), ("Authorization", f"Bearer {SECRET}")],
+        [("Authorization", f"Bearer {SECRET}" + "a" * 12_000)],
     ],
 )
 async def test_without_one_whole_header_nothing_is_searched(tmp_path: Path, headers: list[tuple[str, str]]) -> None:
