@@ -8,6 +8,7 @@ from cyclopts import App
 from rich.markup import escape
 
 from searchsvc.cli.common import Json, out, print_json
+from searchsvc.elastic.adopted.base_query import read_base_query
 from searchsvc.errors import ConfigurationError
 from searchsvc.expansion.prompts import prompt_ids
 from searchsvc.settings import KEYS, Settings, load_settings
@@ -61,6 +62,9 @@ def _use(settings: Settings) -> None:
             f"expander.prompt is {prompt!r}, and there is no such prompt.",
             hint=f"There are: {', '.join(prompt_ids())}.",
         )
+    for name, table in settings.indices.items():
+        if table.base_query is not None:
+            read_base_query(name, table.base_query)
 
 
 def _words(value: Any) -> str:

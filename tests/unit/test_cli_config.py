@@ -117,6 +117,27 @@ def test_check_reads_the_user_dictionary(capsys, monkeypatch, tmp_path):
     assert answer["message"].endswith("words.txt, line 2: '导入 0 n' is no entry.")
 
 
+@pytest.mark.parametrize(
+    ("base_query", "said"),
+    [
+        ('{"match": {"title": "{{query}}"}', "is no JSON"),
+        ('{"match": {"title": "x"}}', "has no {{query}}"),
+        ('{"match": {"{{query}}": "x"}}', "in a key"),
+    ],
+)
+def test_check_reads_every_base_query(capsys, tmp_path, base_query, said):
+    table = f"[indices.articles]\ntext_fields = ['title']\nbase_query = '{base_query}'\n"
+    (tmp_path / "searchsvc.toml").write_text(table)
+
+    with pytest.raises(SystemExit) as caught:
+        main(["config", "check"])
+
+    assert caught.value.code == 2
+    told = capsys.readouterr().err
+    assert "[indices.articles] base_query" in told
+    assert said in told
+
+
 def test_check_json_says_that_all_is_well(capsys):
     main(["config", "check", "--json"])
 
