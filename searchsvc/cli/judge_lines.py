@@ -24,7 +24,7 @@ def left_out_lines(pooled: Pool) -> list[str]:
         lines.append(f"{len(pooled.empty)} queries have no document to judge")
     for name, count in pooled.degraded.items():
         if count:
-            lines.append(f"degraded: a stage was missing in {count} searches of variant {name}")
+            lines.append(f"degraded: variant {name} lacked a stage in {count} searches; searchsvc evaluate says why")
     if pooled.unwritable:
         lines.append(f"{pooled.unwritable} documents are left out: their ids hold a tab or a line break")
     return lines

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from searchsvc.errors import StageError
 from searchsvc.evaluation.judging import POOL_DEPTH, Pair, blind_order, can_be_written
-from searchsvc.evaluation.runner import Search
+from searchsvc.evaluation.runner import Search, is_missed
 from searchsvc.evaluation.variants import Variant
 from searchsvc.model import Candidate
 
@@ -26,7 +26,7 @@ class Pool:
     empty: tuple[str, ...]
     """Ids of the queries that no variant found a document for."""
     degraded: Mapping[str, int]
-    """By name of a variant: how many of its searches lacked a stage."""
+    """By name of a variant: how many of its searches lacked a stage that it asks for."""
     unwritable: int
     """Documents whose id cannot stand in a line of tab-separated columns."""
 
@@ -54,7 +54,7 @@ async def pool(
             for variant in variants:
                 result = await search(variant.request(query_id, user_query, index=index, depth=POOL_DEPTH))
                 found |= {hit.candidate.doc_id: hit.candidate for hit in result.hits[:POOL_DEPTH]}
-                degraded[variant.name] += bool(result.degraded)
+                degraded[variant.name] += any(map(is_missed, result.stages))
         except StageError as error:
             failed[query_id] = error
             found = {}

@@ -72,7 +72,7 @@ async def run_variant(
         result = await answered(search, variant, variant.request(query_id, user_query, index=index, depth=depth))
         took_ms[query_id] = (time.perf_counter() - started) * 1000
         rankings[query_id] = tuple(hit.candidate.doc_id for hit in result.hits)
-        if traces := tuple(filter(_is_missed, result.stages)):
+        if traces := tuple(filter(is_missed, result.stages)):
             missed[query_id] = traces
         tokens[query_id] = sum(map(_tokens, result.stages), Tokens())
         done()
@@ -88,7 +88,7 @@ async def answered(search: Search, variant: Variant, request: SearchRequest) -> 
         raise
 
 
-def _is_missed(trace: StageTrace) -> bool:
+def is_missed(trace: StageTrace) -> bool:
     """Degraded, or skipped for want of a part: then the variant is not what its name says."""
     return trace.status is StageStatus.DEGRADED or trace.reason is Reason.NOT_CONFIGURED
 

@@ -12,7 +12,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from searchsvc.cli.judge_screen import page, wrapped
-from searchsvc.errors import BackendTimeout, ConfigurationError, StageError, UnknownIndex
+from searchsvc.errors import BackendTimeout, ConfigurationError, Reason, StageError, UnknownIndex
 from searchsvc.evaluation.judgements import HUMAN, JudgementFile
 from searchsvc.evaluation.judging import (
     ENOUGH,
@@ -27,6 +27,7 @@ from searchsvc.evaluation.judging import (
 from searchsvc.evaluation.pooling import pool
 from searchsvc.evaluation.variants import parse_variants
 from searchsvc.model import Candidate
+from searchsvc.result import Stage, StageStatus, StageTrace
 
 HEADER = "query_id\tdoc_id\tgrade\tsource\tjudged_at"
 MODEL = "llm:some-model rubric relevance-v1"
@@ -273,8 +274,8 @@ class TestFile:
 class Found:
     """A search that knows what each variant finds; a result is as much of one as pooling reads."""
 
-    def __init__(self, hits, degraded=(), fails=()):
-        self.hits, self.degraded, self.fails, self.requests = hits, degraded, fails, []
+    def __init__(self, hits, traces=(), fails=()):
+        self.hits, self.traces, self.fails, self.requests = hits, dict(traces), fails, []
 
     async def __call__(self, request):
         self.requests.append(request)
@@ -283,12 +284,12 @@ class Found:
         name = "off" if request.rerank.mode == "off" else "on"
         doc_ids = self.hits.get((request.query_id, name), ())
         return Answer([Hit(Candidate(doc_id=d, score=1.0, source={"title": d, "text": "t"})) for d in doc_ids],
-                      ("trace",) if name in self.degraded else ())  # fmt: skip
+                      self.traces.get(name, ()))  # fmt: skip
 
 
 class Answer:
-    def __init__(self, hits, degraded):
-        self.hits, self.degraded = hits, degraded
+    def __init__(self, hits, stages):
+        self.hits, self.stages = hits, stages
 
 
 class Hit:
@@ -339,8 +340,17 @@ class TestPool:
         with pytest.raises(UnknownIndex):
             await pooled(Found({}, fails={"q1": UnknownIndex("there is none")}))
 
-    async def test_what_is_missing_is_counted(self):
-        search = Found({("q1", "off"): ["x", "a\tb"], ("q1", "on"): ["x"]}, degraded=("on",))
+    @pytest.mark.parametrize("missing", [Reason.TRANSIENT, Reason.NOT_CONFIGURED])
+    async def test_what_is_missing_is_counted(self, missing):
+        off, on = (
+            StageTrace(stage=Stage.RERANK, status=status, reason=reason)
+            for status, reason in (
+                (StageStatus.SKIPPED, Reason.SWITCHED_OFF),
+                (StageStatus.SKIPPED if missing is Reason.NOT_CONFIGURED else StageStatus.DEGRADED, missing),
+            )
+        )
+        found = {("q1", "off"): ["x", "a\tb"], ("q1", "on"): ["x"]}
+        search = Found(found, traces={"off": (off,), "on": (on,)})
 
         made = await pooled(search)
 
