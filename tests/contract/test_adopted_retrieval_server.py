@@ -204,9 +204,10 @@ async def test_filters_that_elasticsearch_refuses_are_the_callers(doing: Doing, 
 async def test_an_explanation_that_cannot_be_had_costs_nothing_but_itself() -> None:
     index = replace(ARTICLES, target="theirs")
     async with scripted(says(FOUND), fails(403, "security_exception")) as server, readers(server.url, index) as ours:
-        found = await ours.retriever.retrieve(request(explain=True))
+        found = await ours.retriever.retrieve(request(explain=True, caller=CALLER))
 
     assert found.detail["analysed"] == {}
+    assert {each.authorization for each in server.requests} == {CALLER.authorization}
     assert [each.path for each in server.requests] == ["/theirs/_search", "/_mtermvectors"]
 
 

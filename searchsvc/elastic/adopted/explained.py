@@ -33,10 +33,11 @@ async def tokens(
     words = dict.fromkeys(word.term for word in (*request.query.terms, *request.query.phrases))
     if "*" in index.target or "," in index.target:
         return {}
+    client = searches.client
+    if request.caller is not None:
+        client = client.options(headers={"authorization": request.caller.authorization})
     try:
-        found = await analysed(
-            searches.client, index.target, outside, list(words)[:_MOST_WORDS], request.deadline.share(_SHARE)
-        )
+        found = await analysed(client, index.target, outside, list(words)[:_MOST_WORDS], request.deadline.share(_SHARE))
     except (StageError, UnknownIndex):
         return {}
     return {
