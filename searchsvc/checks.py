@@ -128,9 +128,8 @@ def _check_range(bounds: Range, field: IndexField, pointer: str) -> None:
             pointer=pointer,
             hint="Give a value or a list of values.",
         )
-    for value in (bounds.gte, bounds.gt, bounds.lte, bounds.lt):
-        if value is not None:
-            _check_value(value, field, pointer)
+    for value in bounds.bounds().values():
+        _check_value(value, field, pointer)
 
 
 def _check_value(value: object, field: IndexField, pointer: str) -> None:

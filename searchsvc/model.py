@@ -96,6 +96,11 @@ class Range:
     lte: Bound = None
     lt: Bound = None
 
+    def bounds(self) -> dict[str, str | int | float]:
+        """Those that are not open, by their names."""
+        every = {"gte": self.gte, "gt": self.gt, "lte": self.lte, "lt": self.lt}
+        return {name: bound for name, bound in every.items() if bound is not None}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exists:

@@ -152,10 +152,7 @@ def _facet_counts(facet: FacetCounts) -> dict[str, Any]:
 
 def _facet_value(counted: FacetCount) -> dict[str, Any]:
     value = counted.value
-    if not isinstance(value, Range):
-        return {"value": value}
-    bounds = {"gte": value.gte, "gt": value.gt, "lte": value.lte, "lt": value.lt}
-    return {name: bound for name, bound in bounds.items() if bound is not None}
+    return value.bounds() if isinstance(value, Range) else {"value": value}
 
 
 def _term(term: ExpansionTerm) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from searchsvc.elastic.hits import shape
@@ -20,20 +19,16 @@ def aggregations(facets: Sequence[Facet], clause: Callable[[Range], Mapping[str,
     return {_name(place): _aggregation(facet, clause) for place, facet in enumerate(facets)}
 
 
-def facet_counts(reply: Any, facets: Sequence[Facet]) -> tuple[FacetCounts, ...]:
-    """What a search with these aggregations counted. Raises BackendRejected if the answer has another shape."""
-    with shape("an aggregation"):
-        found = reply["aggregations"] if facets else {}
-        return tuple(_counts(facet, found[_name(place)]) for place, facet in enumerate(facets))
+def facet_counts(reply: Any, facets: Sequence[Facet], schema: IndexSchema) -> tuple[FacetCounts, ...]:
+    """What a search with these aggregations counted. Raises BackendRejected if the answer has another shape.
 
-
-def adopted_counts(reply: Any, facets: Sequence[Facet], schema: IndexSchema) -> tuple[FacetCounts, ...]:
-    """The same of an adopted index, where fields may lie in nested objects. Raises BackendRejected."""
+    They may stand inside a filter of the whole, `after`, and those of a nested field inside its objects.
+    """
     with shape("an aggregation"):
         found = reply["aggregations"] if facets else {}
         found = found.get("after", found)
         return tuple(
-            _adopted(facet, found[_name(place)], schema.fields[facet.field]) for place, facet in enumerate(facets)
+            _counts(facet, found[_name(place)], schema.fields[facet.field]) for place, facet in enumerate(facets)
         )
 
 
@@ -57,27 +52,20 @@ def _aggregation(facet: Facet, clause: Callable[[Range], Mapping[str, Any]]) -> 
     return {"filters": {"filters": [clause(each) for each in facet.ranges]}}
 
 
-def _counts(facet: Facet, found: Mapping[str, Any]) -> FacetCounts:
-    buckets = found["buckets"]
+def _counts(facet: Facet, found: Mapping[str, Any], field: IndexField) -> FacetCounts:
     if isinstance(facet, RangesFacet):
-        return FacetCounts(field=facet.field, counts=_of_ranges(facet.ranges, [each["doc_count"] for each in buckets]))
+        counts = [bucket["doc_count"] for bucket in found["buckets"]]
+        return FacetCounts(field=facet.field, counts=_of_ranges(facet.ranges, counts))
+    terms = found if field.nested is None else found["inside"]
     return FacetCounts(
         field=facet.field,
-        counts=tuple(FacetCount(value=_value(bucket), count=bucket["doc_count"]) for bucket in buckets),
-        other=found["sum_other_doc_count"],
-        error=max(0, found["doc_count_error_upper_bound"]),  # -1: not known
+        counts=tuple(
+            FacetCount(value=_value(bucket), count=bucket.get("documents", bucket)["doc_count"])  # no objects
+            for bucket in terms["buckets"]
+        ),
+        other=terms["sum_other_doc_count"],
+        error=max(0, terms["doc_count_error_upper_bound"]),  # -1: not known
     )
-
-
-def _adopted(facet: Facet, found: Mapping[str, Any], field: IndexField) -> FacetCounts:
-    inside = found["inside"] if field.nested is not None and isinstance(facet, TermsFacet) else found
-    counts = _counts(facet, inside)
-    if inside is found:
-        values = counts.counts
-    else:  # nested: documents, not objects
-        numbers = [bucket["documents"]["doc_count"] for bucket in inside["buckets"]]
-        values = tuple(replace(each, count=number) for each, number in zip(counts.counts, numbers, strict=True))
-    return replace(counts, counts=values)
 
 
 def _of_ranges(ranges: Sequence[Range], counts: Sequence[int]) -> tuple[FacetCount, ...]:

@@ -82,8 +82,7 @@ def clause(condition: Condition) -> dict[str, Any]:
     dated = MANAGED.fields[condition.field].kind is FieldKind.DATE
     if isinstance(condition, AnyOf):
         return {"terms": {condition.field: [instant(value) if dated else value for value in condition.values]}}
-    bounds = {"gte": condition.gte, "gt": condition.gt, "lte": condition.lte, "lt": condition.lt}
-    return {"range": {condition.field: {key: instant(value) for key, value in bounds.items() if value is not None}}}
+    return {"range": {condition.field: {key: instant(value) for key, value in condition.bounds().items()}}}
 
 
 def frequencies_body(terms: Sequence[str]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from searchsvc.forms import distinct_terms
 from searchsvc.model import Ranking, WeightedTerm
 from searchsvc.protocols import RetrieveRequest
 from searchsvc.result import Retrieval, Total
+from searchsvc.schema import MANAGED
 
 
 class ElasticRetriever:
@@ -49,7 +50,7 @@ class ElasticRetriever:
         return Retrieval(
             ranking=hits.ranking(reply.body, sorted_by=len(request.sort), collapsed_on=request.collapse),
             total=hits.total(reply.body),
-            facets=facet_counts(reply.body, request.facets),
+            facets=facet_counts(reply.body, request.facets, MANAGED),
             partial=reply.partial,
             detail={
                 "index": self._index,

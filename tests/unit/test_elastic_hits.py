@@ -11,6 +11,7 @@ from searchsvc.elastic.facets import facet_counts, no_counts
 from searchsvc.errors import BackendRejected
 from searchsvc.model import Range, RangesFacet, ScoreKind, TermsFacet
 from searchsvc.result import FacetCount, FacetCounts, Total
+from searchsvc.schema import MANAGED, FieldKind, IndexField, IndexSchema
 from tests.support.recorded_elasticsearch import recorded
 
 OLD, NEW = "e-rec-v1-20260102030405", "e-rec-v1-20260102030406"
@@ -81,7 +82,7 @@ class TestFacets:
     )
 
     def test_are_in_the_order_of_the_request(self) -> None:
-        tags, dates, ranges = facet_counts(recorded("search_arranged"), self.FACETS)
+        tags, dates, ranges = facet_counts(recorded("search_arranged"), self.FACETS, MANAGED)
 
         assert tags == FacetCounts(field="tags", counts=(FacetCount(value="network", count=2),), other=1)
         assert [(each.value, each.count) for each in dates.counts] == [
@@ -104,14 +105,19 @@ class TestFacets:
         numbers = [{"key": 1.5, "doc_count": 3}]
         known = {"sum_other_doc_count": 0, "doc_count_error_upper_bound": -1}
         reply = {"aggregations": {"facet_0": {"buckets": buckets, **known}, "facet_1": {"buckets": numbers, **known}}}
-        found = facet_counts(reply, (TermsFacet(field="open"), TermsFacet(field="price")))
+        fields = {
+            "open": IndexField(name="open", kind=FieldKind.BOOLEAN),
+            "price": IndexField(name="price", kind=FieldKind.NUMBER),
+        }
+        facets = (TermsFacet(field="open"), TermsFacet(field="price"))
+        found = facet_counts(reply, facets, IndexSchema(fields=fields))
 
         assert [[each.value for each in facet.counts] for facet in found] == [[True, False], [1.5]]
         assert found[0].error == 0
 
     def test_of_another_server_are_refused(self) -> None:
         with pytest.raises(BackendRejected):
-            facet_counts({"hits": {}}, self.FACETS)
+            facet_counts({"hits": {}}, self.FACETS, MANAGED)
 
 
 class TestMissingPart:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from searchsvc.elastic.adopted.base_query import Clause
@@ -30,7 +30,7 @@ def filter_clauses(filters: Filters, schema: IndexSchema) -> list[Clause]:
 
 
 def facet_aggregations(facets: Sequence[Facet], schema: IndexSchema, post_filter: Clause | None) -> dict[str, Any]:
-    """What `searchsvc.elastic.facets.adopted_counts` reads; of the documents that `post_filter` lets through."""
+    """What `searchsvc.elastic.facets.facet_counts` reads; of the documents that `post_filter` lets through."""
     plain = aggregations(facets, lambda bounds: _clause(bounds, schema))
     found = {name: _of_documents(facet, plain[name], schema) for facet, name in zip(facets, plain, strict=True)}
     return found if post_filter is None else {"after": {"filter": post_filter, "aggs": found}}
@@ -67,14 +67,12 @@ def _plain(condition: Condition, schema: IndexSchema) -> Clause:
             return {"bool": {"should": [_between(field, {"gte": each, "lte": each}, dated=True) for each in values]}}
         case AnyOf(field=field, values=values):
             return {"terms": {field: list(values)}}
-        case Range(field=field, gte=gte, gt=gt, lte=lte, lt=lt):
-            bounds = {"gte": gte, "gt": gt, "lte": lte, "lt": lt}
-            given = {key: value for key, value in bounds.items() if value is not None}
-            return _between(field, given, dated=schema.fields[field].kind is FieldKind.DATE)
+        case Range(field=field):
+            return _between(field, condition.bounds(), dated=schema.fields[field].kind is FieldKind.DATE)
     raise TypeError(condition)
 
 
-def _between(field: str, bounds: dict[str, Value], *, dated: bool) -> Clause:
+def _between(field: str, bounds: Mapping[str, Value], *, dated: bool) -> Clause:
     if not dated:
         return {"range": {field: bounds}}
     return {"range": {field: {**{key: instant(at) for key, at in bounds.items()}, "format": DATE_FORMAT}}}

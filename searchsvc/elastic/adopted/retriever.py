@@ -21,7 +21,7 @@ from searchsvc.elastic.adopted.fields import header
 from searchsvc.elastic.adopted.hits import ranking, word_weight
 from searchsvc.elastic.calls import Searches, SearchReply
 from searchsvc.elastic.errors import filters_blamed, in_use, text_blamed
-from searchsvc.elastic.facets import adopted_counts
+from searchsvc.elastic.facets import facet_counts
 from searchsvc.elastic.pages import MAX_PLACES
 from searchsvc.elastic.pit import search_point
 from searchsvc.errors import BackendRejected, BackendUnavailable, InvalidRequest, Reason
@@ -107,7 +107,7 @@ class AdoptedRetriever(_Adopted):
             total=hits.total(reply.body),
             partial=" ".join(filter(None, (reply.partial, problems))),
             partial_reason=Reason.MAPPING_CHANGED if problems and not reply.partial else Reason.PARTIAL_RESULTS,
-            facets=adopted_counts(reply.body, request.facets, schema),
+            facets=facet_counts(reply.body, request.facets, schema),
             word_weight=weight,
             detail=detail,
         )
