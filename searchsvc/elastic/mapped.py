@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-TEXT_TYPES = frozenset({"text", "match_only_text", "annotated_text", "search_as_you_type"})
-"""Analysed, so that a query in words can find it."""
+from searchsvc.elastic.adopted.caps import KINDS
+from searchsvc.schema import FieldKind
 
 _OBJECTS = frozenset({"object", "nested"})
 _UNWRITABLE = frozenset("*^")
@@ -32,7 +32,7 @@ class MappedField:
     @property
     def is_text(self) -> bool:
         """It is analysed."""
-        return self.type in TEXT_TYPES
+        return KINDS.get(self.type) is FieldKind.TEXT
 
 
 def mapped_fields(mapping: Mapping[str, Any], settings: Mapping[str, Any]) -> list[MappedField]:
@@ -101,13 +101,13 @@ def _below(properties: Mapping[str, Any], prefix: str, nested: tuple[str, ...], 
 
 
 def _field(mapping: Mapping[str, Any], name: str, source: str, nested: tuple[str, ...], default: str) -> MappedField:
-    kind = mapping["type"]
+    is_text = KINDS.get(mapping["type"]) is FieldKind.TEXT
     return MappedField(
         name=name,
-        type=kind,
+        type=mapping["type"],
         source=source,
         nested=nested,
-        analyzer=_analyzer(mapping, default) if kind in TEXT_TYPES else "",
+        analyzer=_analyzer(mapping, default) if is_text else "",
         indexed=_is(mapping.get("index", True)),
         doc_values=_is(mapping.get("doc_values", True)),
     )

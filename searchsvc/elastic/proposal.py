@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from searchsvc.elastic.adopted.caps import KINDS
 from searchsvc.elastic.mapped import MappedField
 from searchsvc.elastic.sampling import Document, FieldSample, joined, percentile, sampled
 from searchsvc.errors import ConfigurationError
+from searchsvc.schema import FieldKind
 
 TITLE_BOOST, BODY_BOOST, OTHER_BOOST = 3.0, 1.0, 0.5
 
@@ -41,8 +43,7 @@ _EMPTY = "empty in the sample"
 
 _KEYWORDS = frozenset({"keyword", "constant_keyword", "wildcard"})
 _INTEGERS = frozenset({"long", "integer", "short", "byte", "unsigned_long"})
-_OTHERS = frozenset({"ip", "version", "date", "date_nanos", "boolean", "double", "float", "half_float", "scaled_float"})
-_FILTERED = _KEYWORDS | _INTEGERS | _OTHERS
+_FILTERED = frozenset(type_ for type_, kind in KINDS.items() if kind is not FieldKind.TEXT)
 _COUNTED = _KEYWORDS | _INTEGERS | {"boolean", "ip", "version"}
 _NEVER_SHOWN = frozenset(
     {"binary", "dense_vector", "sparse_vector", "rank_vectors", "rank_feature", "rank_features", "semantic_text"}

@@ -16,7 +16,7 @@ from searchsvc.elastic.hits import shape
 from searchsvc.errors import BackendUnavailable
 from searchsvc.schema import FieldKind
 
-_KINDS: Mapping[str, FieldKind] = {
+KINDS: Mapping[str, FieldKind] = {
     **dict.fromkeys(("text", "match_only_text", "annotated_text", "search_as_you_type"), FieldKind.TEXT),
     **dict.fromkeys(("keyword", "constant_keyword", "wildcard", "ip", "version"), FieldKind.KEYWORD),
     **dict.fromkeys(("byte", "short", "integer", "long", "unsigned_long"), FieldKind.NUMBER),
@@ -24,7 +24,7 @@ _KINDS: Mapping[str, FieldKind] = {
     **dict.fromkeys(("date", "date_nanos"), FieldKind.DATE),
     "boolean": FieldKind.BOOLEAN,
 }
-"""By type as `_field_caps` tells it; the others can be neither searched nor filtered here."""
+"""By type, in a mapping and as `_field_caps` tells it; the others can be neither searched nor filtered here."""
 NESTED = "nested"
 _PARENTS = frozenset({"object", NESTED})
 _OPAQUE = "flattened"
@@ -45,7 +45,7 @@ class Field:
     @property
     def kind(self) -> FieldKind | None:
         """What its values are; None where they cannot be filtered, or the indices do not agree."""
-        kinds = {_KINDS.get(each) for each in self.types}
+        kinds = {KINDS.get(each) for each in self.types}
         return kinds.pop() if len(kinds) == 1 else None
 
     @property
