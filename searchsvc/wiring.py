@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from yarl import URL
@@ -93,29 +94,7 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
         stack.push_async_callback(engine.close)
         chat = _chat(settings, stack)
         reranker = _reranker(settings, stack)
-
-        def words(text: str) -> list[str]:
-            return [word.surface.lower() for word in analyzer.words(text, parts=False)]
-
-        def assemble(index: OpenIndex) -> Pipeline:
-            expanders: dict[str, Expander] = {}
-            if chat is not None:
-                expanders["llm"] = LlmExpander(
-                    chat, index.statistics, analyzer, settings.expander.prompt, as_written=index.as_written
-                )
-            if index.neighbours is not None:
-                expanders["neighbours"] = index.neighbours
-            own: Reranker | None = index.reranker
-            return Pipeline(
-                retriever=index.retriever,
-                analyze=words if index.as_written else analyzer.terms,
-                marks=analyzer.terms,
-                as_written=index.as_written,
-                expanders=expanders,
-                default_method=next(iter(expanders), None),
-                reranker=reranker if reranker is not None else own,
-            )
-
+        assemble = partial(_pipeline, settings=settings, analyzer=analyzer, chat=chat, reranker=reranker)
         yield Runtime(
             settings=settings,
             analyzer=analyzer,
@@ -125,6 +104,30 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
             reranker=reranker,
             state=_state(settings, stack),
         )
+
+
+def _pipeline(
+    index: OpenIndex, *, settings: Settings, analyzer: Analyzer, chat: OpenAIChat | None, reranker: Reranker | None
+) -> Pipeline:
+    def words(text: str) -> list[str]:
+        return [word.surface.lower() for word in analyzer.words(text, parts=False)]
+
+    expanders: dict[str, Expander] = {}
+    if chat is not None:
+        expanders["llm"] = LlmExpander(
+            chat, index.statistics, analyzer, settings.expander.prompt, as_written=index.as_written
+        )
+    if index.neighbours is not None:
+        expanders["neighbours"] = index.neighbours
+    return Pipeline(
+        retriever=index.retriever,
+        analyze=words if index.as_written else analyzer.terms,
+        marks=analyzer.terms,
+        as_written=index.as_written,
+        expanders=expanders,
+        default_method=next(iter(expanders), None),
+        reranker=reranker if reranker is not None else index.reranker,
+    )
 
 
 def _state(settings: Settings, stack: AsyncExitStack) -> StateStore:
