@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from searchsvc.errors import BackendTimeout, Reason, StageError, UnknownIndex
-from searchsvc.evaluation.judging import (
+from searchsvc.evaluation.judging import Pair, blind_order
     blind_order,
 )
 from searchsvc.evaluation.pooling import pool
