@@ -4,8 +4,6 @@ import pytest
 
 from searchsvc.errors import BackendTimeout, Reason, StageError, UnknownIndex
 from searchsvc.evaluation.judging import Pair, blind_order
-    blind_order,
-)
 from searchsvc.evaluation.pooling import pool
 from searchsvc.evaluation.variants import parse_variants
 from searchsvc.model import Candidate
