@@ -31,7 +31,7 @@ class Analyzer:
     """Text to index terms.
 
     `user_dictionary`: a file in jieba's format, one `word [frequency [tag]]` a line, of words to be kept whole.
-    `segmenter`: which package cuts Chinese; both give the same terms. No dictionary is shared with other objects.
+    `segmenter`: which package cuts Chinese; both give the same terms. Words of a user are shared with no other object.
     Safe in several threads at once. Raises ConfigurationError that names file and line.
     """
 
