@@ -51,6 +51,10 @@ class SearchService:
             return _with_cursor(await pipeline.search(request, deadline), request, opened)
         return await self._later_page(request, opened, pipeline, deadline)
 
+    async def opened(self, index: str) -> OpenIndex:
+        """A published index. Raises UnknownIndex with the nearest right name, StageError."""
+        return (await self._opened(index))[0]
+
     async def pipeline(self, index: str) -> Pipeline:
         """The pipeline of a published index. Raises UnknownIndex, StageError."""
         return (await self._opened(index))[1]

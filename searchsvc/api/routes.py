@@ -49,7 +49,8 @@ _SEARCH_PROBLEMS: dict[int | str, dict[str, Any]] = {
     504: _problem("The search engine did not answer within timeout_ms."),
 }
 _INDEX_PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: _SEARCH_PROBLEMS[status] for status in (404, 500, 502, 503, 504)
+    "default": _problem("Another error."),  # else FastAPI describes a 422 of its own, which no name gets
+    **{status: _SEARCH_PROBLEMS[status] for status in (404, 500, 502, 503, 504)},
 }
 
 router = APIRouter()
@@ -75,7 +76,7 @@ async def search(body: SearchBody, request: Request) -> Response:
 @router.get("/v1/indices/{name}", response_model=IndexReply, responses=_INDEX_PROBLEMS)
 async def index(name: str, request: Request) -> Response:
     """What a request may name on an index: its fields, and what may be done with each."""
-    return _json(index_reply(name, await _runtime(request).engine.open(name)))
+    return _json(index_reply(name, await _runtime(request).service.opened(name)))
 
 
 @router.get("/livez")

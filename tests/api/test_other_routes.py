@@ -13,6 +13,7 @@ from searchsvc.api.wire import IndexReply
 from searchsvc.errors import UnknownIndex
 from searchsvc.protocols import OpenIndex
 from searchsvc.schema import FieldKind, IndexField, IndexSchema
+from searchsvc.service import SearchService
 from searchsvc.settings import Settings
 from searchsvc.wiring import open_runtime
 from tests.api.conftest import asking
@@ -72,6 +73,17 @@ async def test_the_description_is_openapi_3_1(client: httpx.AsyncClient) -> None
     assert "#/$defs" not in json.dumps(description)
 
 
+async def test_every_error_is_described_as_a_problem(client: httpx.AsyncClient) -> None:
+    paths = (await client.get("/openapi.json")).json()["paths"]
+    replies = [
+        each for path in paths.values() for operation in path.values() for each in operation["responses"].items()
+    ]
+
+    assert {tuple(reply["content"]) for status, reply in replies if not status.startswith("2")} == {
+        ("application/problem+json",)
+    }
+
+
 async def test_unknown_routes_and_methods_are_problems(client: httpx.AsyncClient) -> None:
     assert_problem(await client.get("/nope"), 404)
     reply = await client.get("/v1/search")
@@ -103,16 +115,20 @@ class _Adopted:
 
     async def open(self, name: str) -> OpenIndex:
         if name != "logs-*":
-            raise UnknownIndex(f"There is no index {name!r}.", hint="There is: logs-*.")
+            raise UnknownIndex(f"There is no index {name!r}.", hint="Make it.")
         author = IndexField(name="comments.author", kind=FieldKind.KEYWORD, nested="comments")
         schema = IndexSchema(fields={author.name: author}, returned=("title",), problems=("The field body is gone.",))
         return OpenIndex(physical="logs-1", retriever=None, statistics=None, pages=None, schema=schema, as_written=True)
 
+    async def names(self) -> tuple[str, ...]:
+        return ("logs-*",)
+
 
 async def test_an_adopted_index_tells_what_comes_back_and_what_has_gone(data_dir: Path) -> None:
+    service = SearchService(_Adopted(), assemble=lambda _: None)
     async with (
         open_runtime(Settings(data_dir=data_dir)) as runtime,
-        asking(dataclasses.replace(runtime, engine=_Adopted())) as client,
+        asking(dataclasses.replace(runtime, service=service)) as client,
     ):
         reply = (await client.get("/v1/indices/logs-%2A")).json()
         unknown = assert_problem(await client.get("/v1/indices/logs"), 404)
