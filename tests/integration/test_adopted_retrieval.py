@@ -721,6 +721,7 @@ async def test_where_no_text_field_is_left_only_a_query_of_ones_own_goes_on(clie
             await doing
 
 
+@pytest.mark.slow
 async def test_the_demo_queries_find_what_the_raw_search_finds(client, es_url) -> None:
     folder = Path(str(files("searchsvc.demo").joinpath("collection")))
     await _off_equals_raw(client, folder)

@@ -65,6 +65,7 @@ def serve_once() -> str:
         return server.stderr.read()
 
 
+@pytest.mark.slow
 def test_the_first_own_file_takes_the_place_of_the_demo_that_serve_loaded(capsys, data_dir, tmp_path):
     assert "loading the demo corpus" in serve_once()
     demo = demo_index(data_dir)

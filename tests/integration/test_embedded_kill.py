@@ -16,6 +16,8 @@ from searchsvc.embedded.engine import EmbeddedEngine
 from tests.support.embedded import analyzer, ids, load, loaded_folder, soon, words_query
 from tests.support.requests import wanted
 
+pytestmark = pytest.mark.slow  # processes of their own
+
 ALL = 300
 CHILD = f"""
 import asyncio, sys, time
