@@ -253,7 +253,7 @@ class TestLoad:
     async def test_a_document_that_elasticsearch_refuses_is_named_and_the_index_stays_incomplete(
         self, engine: ElasticEngine, name: str
     ) -> None:
-        refused = Document(doc_id="bad", text="x", updated_at="2026-01-01T00:00:00+05:30:15.5")
+        refused = Document(doc_id="bad", text="x", updated_at="2026-02-30")
         with pytest.raises(BackendRejected, match=r"refused 1 documents: 'bad': document_parsing_exception"):
             await fill(engine, name, [Document(doc_id="good", text="x"), refused])
 
