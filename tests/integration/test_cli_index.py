@@ -205,6 +205,7 @@ def test_a_live_index_is_shown_as_live_while_a_load_into_it_runs_and_after_that_
     assert "live, a load runs or was cut off" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_an_interrupted_load_says_that_it_can_be_run_again(tmp_path):
     with loading_forever(tmp_path) as child:
         child.send_signal(signal.SIGINT)

@@ -69,6 +69,7 @@ async def _search(runtime: Runtime, index: str, query: str, **more: Any) -> dict
     return to_reply(await runtime.service.search(to_request(body)))
 
 
+@pytest.mark.slow
 async def test_both_return_the_same_top_ten_for_every_demo_query(engines, index: str) -> None:
     embedded, elastic = engines
     for query in demo_queries():

@@ -76,6 +76,7 @@ def test_tables_that_do_not_fit_end_the_start_with_all_that_is_wrong(name: str) 
     assert "[indices.other] index: there is no index" in said
 
 
+@pytest.mark.slow
 def test_a_query_of_ones_own_that_elasticsearch_refuses_ends_the_start(name: str) -> None:
     query = '{"matsch": {"title": "{{query}}"}}'
     tables(f"[indices.{name}]\ntext_fields = ['title']\nbase_query = '{query}'\n")
@@ -86,6 +87,7 @@ def test_a_query_of_ones_own_that_elasticsearch_refuses_ends_the_start(name: str
     assert "unknown field [matsch]" in said
 
 
+@pytest.mark.slow
 def test_a_search_without_a_name_tells_which_there_are(name: str) -> None:
     tables(GOOD.format(name=name))
 
@@ -111,6 +113,7 @@ def test_adopted_indices_alone_are_served(name: str) -> None:
     assert "demo" not in said
 
 
+@pytest.mark.slow
 def test_an_elasticsearch_that_cannot_be_reached_is_told_and_left(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEARCHSVC_ELASTICSEARCH__URL", "http://127.0.0.1:1")
     tables(GOOD.format(name=name))
