@@ -1,1 +1,4 @@
-"""Adapter to Elasticsearch: `query` alone writes its JSON, `hits` alone reads it, `errors` alone catches its errors."""
+"""Adapter to Elasticsearch: `query` and `adopted.bodies` write its JSON, `hits` and `adopted.hits` read it.
+
+`errors` alone catches its errors. `adopting` proposes how to stand in front of an index of others, `adopted` does it.
+"""
