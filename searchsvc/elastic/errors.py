@@ -6,7 +6,7 @@ host, the others never.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,7 +24,7 @@ from searchsvc.errors import (
     Unauthenticated,
     UnknownIndex,
 )
-from searchsvc.model import Filters, RawFilter
+from searchsvc.model import Facet, Filters, RangesFacet, RawFilter
 
 OVERLOAD_TYPES = frozenset({"es_rejected_execution_exception", "circuit_breaking_exception"})
 """Error types that a retry at once makes worse."""
@@ -152,6 +152,22 @@ def filters_blamed(filters: Filters) -> Iterator[None]:
         if _NO_VALUE_TYPE not in _values(_inside(error.__cause__.body), "type"):
             raise
         raise InvalidRequest(error.message, pointer="/filters", hint="Give values that the fields can have.") from error
+
+
+@contextmanager
+def ranges_blamed(facets: Sequence[Facet]) -> Iterator[None]:
+    """Around searches that count ranges: shards refuse a bound that the field cannot have.
+
+    Raises InvalidRequest (pointer /facets).
+    """
+    try:
+        yield
+    except BackendRejected as error:
+        cause = error.__cause__
+        ranges = any(isinstance(each, RangesFacet) for each in facets)
+        if not (ranges and isinstance(cause, elasticsearch.BadRequestError) and _asked_shards(cause.body)):
+            raise
+        raise InvalidRequest(error.message, pointer="/facets", hint="Give bounds that the fields can have.") from error
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from searchsvc.errors import (
     Unauthenticated,
 )
 from searchsvc.forms import plain_query
-from searchsvc.model import AnyOf, Deadline, RawFilter
+from searchsvc.model import AnyOf, Deadline, Range, RangesFacet, RawFilter, TermsFacet
 from searchsvc.protocols import RetrieveRequest
 from searchsvc.schema import AdoptedIndex, Caller, FieldKind, IndexField, IndexSchema, TextField
 from tests.support.recorded_elasticsearch import recorded
@@ -217,3 +217,37 @@ async def test_a_name_with_signs_of_its_own_stays_one_name() -> None:
         await ours.retriever.retrieve(request())
 
     assert server.requests[0].path == "/<logs-{now/d}>,other/_search"
+
+
+BOUND_REFUSED = says(
+    {
+        "error": {
+            "type": "search_phase_execution_exception",
+            "reason": "all shards failed",
+            "failed_shards": [
+                {
+                    "reason": {
+                        "type": "illegal_argument_exception",
+                        "reason": "Value [3e9] is out of range for an integer",
+                    }
+                }
+            ],
+        },
+        "status": 400,
+    },
+    400,
+)
+
+
+async def test_a_bound_of_a_facet_that_the_field_cannot_have_is_the_mistake_of_whoever_asks() -> None:
+    counted = RangesFacet(field="stars", ranges=(Range(field="stars", gte=3e9),))
+    async with scripted(BOUND_REFUSED) as server, readers(server.url) as ours:
+        with pytest.raises(InvalidRequest, match="out of range") as caught:
+            await ours.retriever.retrieve(request(facets=(counted,)))
+    assert caught.value.pointer == "/facets"
+
+
+async def test_without_bounds_what_shards_refuse_is_the_fault_of_the_table() -> None:
+    async with scripted(BOUND_REFUSED) as server, readers(server.url) as ours:
+        with pytest.raises(BackendRejected):
+            await ours.retriever.retrieve(request(facets=(TermsFacet(field="stars"),)))

@@ -20,7 +20,7 @@ from searchsvc.elastic.adopted.explained import tokens
 from searchsvc.elastic.adopted.fields import header
 from searchsvc.elastic.adopted.hits import ranking, word_weight
 from searchsvc.elastic.calls import Searches, SearchReply
-from searchsvc.elastic.errors import filters_blamed, in_use, text_blamed
+from searchsvc.elastic.errors import filters_blamed, in_use, ranges_blamed, text_blamed
 from searchsvc.elastic.facets import facet_counts
 from searchsvc.elastic.pages import MAX_PLACES
 from searchsvc.elastic.pit import search_point
@@ -88,7 +88,7 @@ class AdoptedRetriever(_Adopted):
         return self._retrieval(request, reply, 1.0 if weight is None else weight, detail)
 
     async def _search(self, request: RetrieveRequest, *, named: bool) -> SearchReply:
-        with _serving(self._index, request.filters, request.query.text):
+        with ranges_blamed(request.facets), _serving(self._index, request.filters, request.query.text):
             return await self._searches.search(
                 self._index.target,
                 search_body(self._prepared, request),
