@@ -24,7 +24,7 @@ from rich.table import Table
 from searchsvc import forms, fusion
 from searchsvc.errors import ConfigurationError, SearchError
 from searchsvc.evaluation.collection import Collection, read_collection
-from searchsvc.evaluation.lines import json_lines, required_id, required_text
+from searchsvc.evaluation.lines import json_lines, required_id
 from searchsvc.evaluation.measures import values
 from searchsvc.model import Deadline, Form, Ranking, WeightedQuery
 from searchsvc.protocols import OpenIndex, RetrieveRequest
@@ -105,7 +105,7 @@ def recorded(collection: Collection) -> dict[str, dict[str, str]]:
     runs: dict[str, dict[str, str]] = defaultdict(dict)
     for number, line in json_lines(found[0]):
         query_id = required_id(line, "id", path=found[0], number=number)
-        method, model = (required_text(line, key, path=found[0], number=number) for key in ("method", "model"))
+        method, model = (required_id(line, key, path=found[0], number=number) for key in ("method", "model"))
         if not isinstance(line.get("text"), str):  # an empty one is a model that said nothing
             raise ConfigurationError(f"{found[0]} line {number}: 'text' is missing or not a string.")
         runs[f"{method}/{model}"][query_id] = line["text"]
