@@ -43,6 +43,11 @@ def refused(text: str) -> ConfigurationError:
         ({"script_score": {"query": MATCH, "script": "1"}}, {"script_score": {"query": MARK, "script": "1"}}),
         ({"pinned": {"ids": ["1"], "organic": MATCH}}, {"pinned": {"ids": ["1"], "organic": MARK}}),
         (
+            {"rule": {"organic": {"bool": {"must": MATCH, "filter": ACCESS}}, "ruleset_ids": ["r"]}},
+            {"rule": {"organic": {"bool": {"must": MARK, "filter": ACCESS}}, "ruleset_ids": ["r"]}},
+        ),
+        ({"match": {"bool": {"query": PLACEHOLDER}}}, MARK),
+        (
             {"function_score": {"query": {"bool": {"must": [MATCH], "filter": [ACCESS]}}, "min_score": 2}},
             {"function_score": {"query": {"bool": {"must": [MARK], "filter": [ACCESS]}}, "min_score": 2}},
         ),
@@ -57,6 +62,12 @@ def refused(text: str) -> ConfigurationError:
 def test_the_leaf_is_the_clause_that_holds_the_text_with_what_it_is_nested_in(query: Any, around: Any) -> None:
     assert read(query).around(MARK) == {"query": around}
     assert read(query).scope == ()
+
+
+def test_conditions_in_a_clause_that_is_not_known_are_refused_for_nothing_would_hold_to_them() -> None:
+    """An expansion goes beside the outermost clause that is not known: outside of the filter."""
+    error = refused(json.dumps({"of_a_plugin": {"query": {"bool": {"must": [MATCH], "filter": [ACCESS]}}}}))
+    assert "in a bool inside of_a_plugin" in error.message
 
 
 def test_a_body_keeps_what_stands_beside_the_query() -> None:

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import orjson
@@ -63,6 +64,7 @@ _SLOTS: Mapping[str, frozenset[str]] = {
     "constant_score": frozenset({"filter"}),
     "boosting": frozenset({"positive"}),
     "pinned": frozenset({"organic"}),
+    "rule": frozenset({"organic"}),
 }
 """Where the queries lie by which a compound finds documents."""
 _SCORED = ("function_score", "script_score")
@@ -231,6 +233,12 @@ def _way(placeholder: Path) -> tuple[list[int], int]:
             at += 1
     if at >= len(placeholder):
         raise _Wrong(f"has {PLACEHOLDER} in the place of a query, at {_shown(placeholder)}", _WRITE)
+    if any(name == "bool" and slot in _SLOTS["bool"] for name, slot in pairwise(placeholder[at:])):
+        # conditions in there would not hold for what is put beside it
+        raise _Wrong(
+            f"has {PLACEHOLDER} in a bool inside {placeholder[at]}, a clause that may not stand around one",
+            f"Put the bool around {placeholder[at]}, or use one of {_listed(_SLOTS)}.",
+        )
     return compounds, at
 
 
