@@ -49,12 +49,15 @@ def check_window(request: SearchRequest) -> None:
         raise InvalidRequest("from and cursor are two ways to page.", pointer="/from", hint="Leave out from.")
     if request.cursor not in (None, FIRST_PAGE) or request.offset + request.top_k <= depth:
         return
+    ways = ["ask for less"]
+    if request.cursor is None:
+        ways.append('page with cursor "*"')
+    if depth < MAX_DEPTH:
+        ways.append(f"raise rerank.depth (at most {MAX_DEPTH})")
     raise InvalidRequest(
         f"from + size is {request.offset + request.top_k}, beyond depth, which is {depth}.",
         pointer="/size",
-        hint='Ask for less, or page with cursor "*".'
-        if depth == MAX_DEPTH
-        else f'Ask for less, page with cursor "*", or raise rerank.depth (at most {MAX_DEPTH}).',
+        hint=f"{', or '.join(ways).capitalize()}.",
     )
 
 

@@ -143,9 +143,12 @@ def filters_blamed(filters: Filters) -> Iterator[None]:
     try:
         yield
     except BackendRejected as error:
+        raw = any(isinstance(each, RawFilter) for each in filters)
+        if raw and is_forbidden(error):  # Elasticsearch's words name the service's account
+            raise Forbidden("filters.es reads what may not be read here.", hint="Leave out other indices.") from error
         if not (filters and isinstance(error.__cause__, elasticsearch.BadRequestError)):
             raise
-        if any(isinstance(each, RawFilter) for each in filters):
+        if raw:
             raise InvalidRequest(
                 error.message, pointer="/filters/es", hint="Mend the query under filters.es."
             ) from error

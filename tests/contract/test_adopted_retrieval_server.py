@@ -251,3 +251,13 @@ async def test_without_bounds_what_shards_refuse_is_the_fault_of_the_table() -> 
     async with scripted(BOUND_REFUSED) as server, readers(server.url) as ours:
         with pytest.raises(BackendRejected):
             await ours.retriever.retrieve(request(facets=(TermsFacet(field="stars"),)))
+
+
+async def test_a_raw_filter_that_reads_elsewhere_is_forbidden_without_a_word_of_the_services_account() -> None:
+    reason = "action [indices:data/read/get] is unauthorized for user [svc] with effective roles [reader]"
+    refused = says({"error": {"type": "security_exception", "reason": reason}, "status": 403}, 403)
+    raw = RawFilter(query={"terms": {"tags": {"index": "secrets", "id": "1", "path": "tags"}}})
+    async with scripted(refused) as server, readers(server.url) as ours:
+        with pytest.raises(Forbidden) as caught:
+            await ours.retriever.retrieve(request(filters=(raw,)))
+    assert "svc" not in str(caught.value)

@@ -14,6 +14,7 @@ from searchsvc.model import (
     Range,
     RangesFacet,
     RawFilter,
+    RerankOptions,
     SearchRequest,
     SortKey,
     TermsFacet,
@@ -99,3 +100,18 @@ def test_a_later_page_may_be_longer_than_the_window() -> None:
     check_window(SearchRequest(query_id="1", user_query="q", top_k=100, cursor="token"))
     with pytest.raises(InvalidRequest, match="beyond depth"):
         check_window(SearchRequest(query_id="1", user_query="q", top_k=100, cursor=FIRST_PAGE))
+
+
+@pytest.mark.parametrize(
+    ("cursor", "depth", "hint"),
+    [
+        (None, 200, 'Ask for less, or page with cursor "*".'),
+        (FIRST_PAGE, 200, "Ask for less."),
+        (FIRST_PAGE, 50, "Ask for less, or raise rerank.depth (at most 200)."),
+    ],
+)
+def test_a_page_beyond_the_window_is_told_what_else_there_is(cursor: str | None, depth: int, hint: str) -> None:
+    request = SearchRequest(query_id="1", user_query="q", top_k=201, cursor=cursor, rerank=RerankOptions(depth=depth))
+    with pytest.raises(InvalidRequest) as caught:
+        check_window(request)
+    assert caught.value.hint == hint
