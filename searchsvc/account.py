@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 from searchsvc.errors import BackendTimeout, Defect, Reason, SearchError, StageError
 from searchsvc.forms import ComposedQuery
 from searchsvc.model import Deadline, Form, SearchRequest
-from searchsvc.policy import Decision
+from searchsvc.policy.rules import Decision
 from searchsvc.protocols import Expander, ExpandRequest
 from searchsvc.result import (
     Decided,

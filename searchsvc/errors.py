@@ -14,6 +14,11 @@
         BackendRejected         it answered and refused: configuration            502
         BadModelOutput          it answered nonsense                              502
         Overloaded              it is busy                                        503 + Retry-After
+          QuotaExceeded         a limit of the account is reached                 (degrades)
+        ExpansionLate           not there in time; its work goes on               (pending)
+        QueryRefused            it refuses this query alone                       (degrades)
+        CircuitOpen             it failed so often that it is left alone          (degrades)
+        ExternalForbidden       queries may not be sent there                     (degrades)
         Defect                  a bug of ours in an optional stage                (degrades)
 
 Third-party exceptions are turned into these in the adapters and nowhere else.
@@ -39,6 +44,11 @@ class Reason(StrEnum):
     PARTIAL_RESULTS = "partialResults"
     SORTED_BY_FIELD = "sortedByField"
     MAPPING_CHANGED = "mappingChanged"
+    EXPANSION_LATE = "expansionLate"
+    QUERY_REFUSED = "queryRefused"
+    CIRCUIT_OPEN = "circuitOpen"
+    QUOTA_EXCEEDED = "quotaExceeded"
+    EXTERNAL_FORBIDDEN = "externalForbidden"
     DEFECT = "defect"
 
 
@@ -135,3 +145,33 @@ class Overloaded(StageError):
     """It is busy; trying again at once makes it worse."""
 
     reason = Reason.CAPACITY_OVERLOADED
+
+
+class QuotaExceeded(Overloaded):
+    """A limit of the account is reached: calls a minute, tokens a minute, or money; the message names it."""
+
+    reason = Reason.QUOTA_EXCEEDED
+
+
+class ExpansionLate(StageError):
+    """The expansion was not there in time; its work goes on and will serve the next caller."""
+
+    reason = Reason.EXPANSION_LATE
+
+
+class QueryRefused(StageError):
+    """The server refuses this query alone, by moderation or for its length: others may pass."""
+
+    reason = Reason.QUERY_REFUSED
+
+
+class CircuitOpen(StageError):
+    """The endpoint failed so often that it is left alone for a while."""
+
+    reason = Reason.CIRCUIT_OPEN
+
+
+class ExternalForbidden(StageError):
+    """Queries may not be sent to an endpoint outside."""
+
+    reason = Reason.EXTERNAL_FORBIDDEN

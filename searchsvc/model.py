@@ -261,6 +261,35 @@ class Mode(StrEnum):
     OFF = "off"
     ON = "on"
     AUTO = "auto"
+    SHADOW = "shadow"
+    """Decide as auto does, run and note it; the answer is that of off."""
+
+
+class Wait(StrEnum):
+    """How long an expansion is awaited."""
+
+    ANSWER = "answer"
+    """As long as it does not hold up the answer: its slice of the deadline."""
+    COMPLETE = "complete"
+    """As long as the deadline lets anything come after it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MethodShare:
+    """One of the methods that expand a query together, and its share among them."""
+
+    name: str
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedRun:
+    """Where recorded expansions are."""
+
+    file: str
+    """JSON lines, plain or gzip."""
+    run: str | None = None
+    """METHOD/MODEL, where the file has several."""
 
 
 class RerankQuery(StrEnum):
@@ -276,7 +305,8 @@ class ExpansionOptions:
     """How the query is to be expanded; None means the default of the method."""
 
     mode: Mode = Mode.AUTO
-    method: str | None = None
+    methods: tuple[MethodShare, ...] = ()
+    """Empty: the default one of the index."""
     form: Form | None = None
     weight: float | None = None
     """λ: the share of the mass (mixture) or the weight of the second list (rrf, zscore)."""
@@ -286,6 +316,9 @@ class ExpansionOptions:
     """Id of the prompt file."""
     retrieves: bool = True
     """False: the expansion is made and shown but feeds no retrieval (the demo's row of the article's form)."""
+    wait: Wait = Wait.ANSWER
+    recorded: RecordedRun | None = None
+    """What the method `recorded` reads."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

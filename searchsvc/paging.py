@@ -9,7 +9,7 @@ from searchsvc.account import Account
 from searchsvc.cursor import Cursor, Line
 from searchsvc.errors import Reason
 from searchsvc.model import Candidate, Ranking, ScoreKind, WeightedQuery
-from searchsvc.policy import Decision
+from searchsvc.policy.rules import Decision
 from searchsvc.protocols import Pages, RetrieveRequest
 from searchsvc.result import Placement, RankedCandidate, Retrieval, SearchResult, Stage, Total
 

@@ -24,7 +24,7 @@ from searchsvc.model import (
     SearchRequest,
     WeightedQuery,
 )
-from searchsvc.policy import Decision, decide
+from searchsvc.policy.rules import Decision, decide
 from searchsvc.protocols import Expander, ExpandRequest, Reranker, Retriever, RetrieveRequest
 from searchsvc.result import Expansion, Reranking, Retrieval, SearchResult, Stage
 
@@ -114,11 +114,12 @@ class Pipeline:
         return account.start_expansion(self.expanders[method], wanted)
 
     def _method(self, options: ExpansionOptions) -> str | None:
-        if options.method is None or options.method in self.expanders:
-            return options.method or self.default_method
+        name = options.methods[0].name if options.methods else self.default_method
+        if name is None or name in self.expanders:
+            return name
         known = ", ".join(sorted(self.expanders)) or "none"
         raise InvalidRequest(
-            f"The expansion method {options.method!r} is not available on this index.",
+            f"The expansion method {name!r} is not available on this index.",
             pointer="/expansion",
             hint=f"Available: {known}.",
         )

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from searchsvc.documents import Document
-from searchsvc.model import Candidate, Deadline, Facet, Filters, Form, SortKey, WeightedQuery
+from searchsvc.model import (
+    Candidate,
+    Deadline,
+    Facet,
+    Filters,
+    Form,
+    Ranking,
+    RecordedRun,
+    SortKey,
+    WeightedQuery,
+)
 from searchsvc.result import Expansion, ModelCall, Reranking, Retrieval
 from searchsvc.schema import MANAGED, Caller, IndexSchema
 
@@ -81,6 +91,10 @@ class ExpandRequest:
     """At most so many terms are worth proposing."""
     prompt: str | None = None
     caller: Caller | None = None
+    query_id: str = ""
+    first_pass: Callable[[], Awaitable[Ranking]] | None = None
+    """What the original query finds, as soon as that is known; raises StageError if it failed; None: none will run."""
+    recorded: RecordedRun | None = None
 
 
 class Expander(Protocol):
@@ -103,6 +117,11 @@ class Expander(Protocol):
 
 class Reranker(Protocol):
     """Scores candidates against a query."""
+
+    @property
+    def pointwise(self) -> bool:
+        """Whether the score of a candidate is the same whatever the others are."""
+        ...
 
     async def rerank(
         self, query: str, candidates: Sequence[Candidate], *, top_k: int, instruction: str | None, deadline: Deadline
@@ -157,6 +176,24 @@ class TermStatistics(Protocol):
 
         Terms are those of our analyser; of an adopted index words as a person writes them.
         """
+        ...
+
+    async def pair_frequencies(
+        self, pairs: Sequence[tuple[str, str]], *, deadline: Deadline, caller: Caller | None = None
+    ) -> Mapping[tuple[str, str], int]:
+        """How many documents hold both terms of each pair. Raises StageError."""
+        ...
+
+    async def tokens(
+        self, candidates: Sequence[Candidate], *, deadline: Deadline, caller: Caller | None = None
+    ) -> Sequence[Mapping[str, int]]:
+        """How often each document holds its terms, in the order given. Raises StageError."""
+        ...
+
+    async def holding(
+        self, terms: Sequence[str], doc_ids: Sequence[str], *, deadline: Deadline, caller: Caller | None = None
+    ) -> Mapping[str, frozenset[str]]:
+        """Which of the terms each of the documents holds, by doc_id. Raises StageError."""
         ...
 
 

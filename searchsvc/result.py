@@ -21,10 +21,11 @@ class Stage(StrEnum):
 
 
 class StageStatus(StrEnum):
-    """How a stage ended; `skipped` was meant, `degraded` was not."""
+    """How a stage ended; `skipped` was meant, `degraded` was not, `pending` is late and was not awaited."""
 
     OK = "ok"
     SKIPPED = "skipped"
+    PENDING = "pending"
     DEGRADED = "degraded"
 
 
@@ -119,6 +120,8 @@ class ExpansionTerm:
     kept: bool = True
     reason: str = ""
     """Why it was dropped."""
+    hits_alone: int | None = None
+    """How many hits of the answer match nothing of the query but this term; None where nothing was answered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +136,8 @@ class Expansion:
     """Documents in the index: the N of idf."""
     prompt_id: str = ""
     calls: tuple[ModelCall, ...] = ()
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    """Facts for the trace: JSON values only."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,7 +180,7 @@ class RankedCandidate:
         return None if self.retrieval is None else self.retrieval.rank - self.rank
 
 
-Decided = Literal["expanded", "skipped", "degraded"]
+Decided = Literal["expanded", "skipped", "degraded", "pending"]
 """What became of the expansion."""
 
 

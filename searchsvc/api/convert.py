@@ -16,6 +16,7 @@ from searchsvc.model import (
     ExpansionOptions,
     Explanation,
     Form,
+    MethodShare,
     Mode,
     Range,
     RerankOptions,
@@ -121,10 +122,10 @@ def _expansion(value: str | ExpansionBody) -> ExpansionOptions:
     if isinstance(value, str):
         if value in frozenset(Mode):
             return ExpansionOptions(mode=Mode(value))
-        return ExpansionOptions(mode=Mode.ON, method=value)
+        return ExpansionOptions(mode=Mode.ON, methods=(MethodShare(name=value),))
     return ExpansionOptions(
         mode=Mode(value.mode),
-        method=value.method,
+        methods=() if value.method is None else (MethodShare(name=value.method),),
         form=None if value.form is None else Form(value.form),
         weight=value.weight,
         terms=value.terms,

@@ -30,6 +30,8 @@ class EmbeddedReranker:
         self._stored = stored
         self._worker = worker
 
+    pointwise = False
+
     async def rerank(
         self,
         query: str,

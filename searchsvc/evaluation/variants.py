@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from searchsvc.checks import MAX_DEPTH
 from searchsvc.errors import ConfigurationError
-from searchsvc.model import ExpansionOptions, Form, Mode, RerankOptions, RerankQuery, SearchRequest
+from searchsvc.model import ExpansionOptions, Form, MethodShare, Mode, RerankOptions, RerankQuery, SearchRequest
 from searchsvc.suggest import did_you_mean
 
 DEFAULT_VARIANTS = ("base:expansion=off,rerank=off", "rerank:expansion=off,rerank=on", "full:expansion=on,rerank=on")
@@ -100,12 +100,12 @@ def parse_variant(written: str) -> Variant:
 def check_methods(variants: Sequence[Variant], methods: Sequence[str]) -> None:
     """Raises ConfigurationError if a variant names an expansion method that is not among `methods`."""
     for variant in variants:
-        method = variant.expansion.method
-        if method is not None and method not in methods:
-            raise ConfigurationError(
-                f"Variant {variant.name}: there is no expansion {method!r} here.",
-                hint=did_you_mean(method, [*Mode, *methods]),
-            )
+        for share in variant.expansion.methods:
+            if share.name not in methods:
+                raise ConfigurationError(
+                    f"Variant {variant.name}: there is no expansion {share.name!r} here.",
+                    hint=did_you_mean(share.name, [*Mode, *methods]),
+                )
 
 
 def _options(name: str, spec: str) -> dict[str, str]:
@@ -137,7 +137,7 @@ def _expansion(name: str, options: Mapping[str, str]) -> ExpansionOptions:
     given = any(key.startswith("expansion.") for key in options)
     return ExpansionOptions(
         mode=Mode(word) if word is not None else Mode.ON if given else Mode.AUTO,
-        method=method,
+        methods=() if method is None else (MethodShare(name=method),),
         form=_word(name, options, "expansion.form", Form),
         weight=_share(name, options, "expansion.weight"),
         terms=_integer(name, options, "expansion.terms", most=_MAX_TERMS),

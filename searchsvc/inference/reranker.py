@@ -59,6 +59,10 @@ class VllmReranker:
         self._served, self._look_again_at = served, time.monotonic() + _PROBE_EVERY_S
         return served
 
+    @property
+    def pointwise(self) -> bool:
+        return True
+
     async def rerank(
         self, query: str, candidates: Sequence[Candidate], *, top_k: int, instruction: str | None, deadline: Deadline
     ) -> Reranking:

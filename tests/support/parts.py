@@ -86,6 +86,7 @@ class FixedReranker:
     error: StageError | None = None
     delay_s: float = 0.0
     queries: list[str] = field(default_factory=list)
+    pointwise: bool = True
 
     async def rerank(
         self, query: str, candidates: Sequence[Candidate], *, top_k: int, instruction: str | None, deadline: Deadline

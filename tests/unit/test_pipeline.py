@@ -12,6 +12,7 @@ from searchsvc.model import (
     Deadline,
     ExpansionOptions,
     Form,
+    MethodShare,
     Mode,
     Ranking,
     RerankOptions,
@@ -267,7 +268,7 @@ async def test_an_unknown_method_is_the_callers_mistake() -> None:
     parts = pipeline(FixedRetriever(_by_terms), expander=FixedExpander())
 
     with pytest.raises(InvalidRequest, match=r"nope.*Available: fixed"):
-        await _search(parts, expansion=ExpansionOptions(mode=Mode.ON, method="nope"))
+        await _search(parts, expansion=ExpansionOptions(mode=Mode.ON, methods=(MethodShare(name="nope"),)))
 
 
 async def test_a_page_is_cut_from_the_ranking() -> None:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from searchsvc.errors import ConfigurationError
 from searchsvc.evaluation.variants import TIMEOUT_MS, check_methods, parse_variant, parse_variants
-from searchsvc.model import ExpansionOptions, Form, Mode, RerankOptions, RerankQuery
+from searchsvc.model import ExpansionOptions, Form, MethodShare, Mode, RerankOptions, RerankQuery
 
 
 def test_a_name_alone_is_a_search_as_it_comes():
@@ -24,7 +24,9 @@ def test_a_bare_word_sets_the_mode(word):
 
 
 def test_a_bare_word_that_is_no_mode_sets_the_method():
-    assert parse_variant("v:expansion=llm").expansion == ExpansionOptions(mode=Mode.ON, method="llm")
+    assert parse_variant("v:expansion=llm").expansion == ExpansionOptions(
+        mode=Mode.ON, methods=(MethodShare(name="llm"),)
+    )
 
 
 def test_keys_add_to_the_bare_word():
@@ -35,7 +37,7 @@ def test_keys_add_to_the_bare_word():
 
 def test_an_option_without_a_word_switches_expansion_on():
     assert parse_variant("v:expansion.method=llm,expansion.prompt=p-2").expansion == ExpansionOptions(
-        mode=Mode.ON, method="llm", prompt="p-2"
+        mode=Mode.ON, methods=(MethodShare(name="llm"),), prompt="p-2"
     )
 
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from searchsvc.policy import decide
+from searchsvc.policy.rules import decide
 
 
 @pytest.mark.parametrize(

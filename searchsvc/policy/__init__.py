@@ -1,0 +1,1 @@
+"""Whether, and how heavily, a query is worth expanding."""
