@@ -52,6 +52,8 @@ class Variant:
     expansion: ExpansionOptions
     rerank: RerankOptions
     timeout_ms: int
+    keys: frozenset[str] = frozenset()
+    """Those that are written in `spec`: whatever else holds for the variant is a default."""
 
     def request(self, query_id: str, user_query: str, *, index: str, depth: int) -> SearchRequest:
         """The search of this variant for one query, `depth` candidates deep."""
@@ -94,6 +96,7 @@ def parse_variant(written: str) -> Variant:
         expansion=_expansion(name, options),
         rerank=_rerank(name, options),
         timeout_ms=_integer(name, options, "timeout_ms", most=None) or TIMEOUT_MS,
+        keys=frozenset(options),
     )
 
 
