@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Mapping
-from typing import Any, TypeVar, cast
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
 
 from searchsvc.errors import BackendTimeout, Defect, Reason, SearchError, StageError
-from searchsvc.forms import ComposedQuery
-from searchsvc.model import Deadline, Form, SearchRequest
+from searchsvc.expanding import Outcome
+from searchsvc.joining import Joined
+from searchsvc.model import Deadline, SearchRequest
 from searchsvc.policy.rules import Decision
-from searchsvc.protocols import Expander, ExpandRequest
 from searchsvc.result import (
     Decided,
-    Expansion,
     ExpansionAccount,
+    ExpansionTerm,
     ModelCall,
     Reranking,
     Retrieval,
@@ -39,13 +40,10 @@ class Account:
         self._started = time.perf_counter()
         self._traces: dict[Stage, StageTrace] = {}
         self._decision = Decision(False, "")
-        self._method: str | None = None
-        self._composed: ComposedQuery | None = None
-        self.form: Form | None = None
-        self.weight = 1.0
-        """λ of the composed query."""
-        self.label = ""
-        """The composed query, in words."""
+        self._methods: tuple[str, ...] = ()
+        self._joined: Joined | None = None
+        self._terms: tuple[ExpansionTerm, ...] = ()
+        self._policy: Mapping[str, Any] = {}
 
     def took_ms(self) -> float:
         """Milliseconds since the search began."""
@@ -64,9 +62,21 @@ class Account:
         self._decision = decision
         self.skip(Stage.EXPAND, reason, decision.reason)
 
-    def decide(self, decision: Decision, method: str) -> None:
-        """The query is to be expanded by `method`."""
-        self._decision, self._method = decision, method
+    def decide(self, decision: Decision, methods: Sequence[str]) -> None:
+        """The query is to be expanded by `methods`."""
+        self._decision, self._methods = decision, tuple(methods)
+
+    def left_alone(self, decision: Decision, policy: Mapping[str, Any]) -> None:
+        """The query is not expanded after all, for what the first pass or the expansion showed."""
+        self._decision, self._policy, self._joined = decision, policy, None
+
+    def weighed(self, decision: Decision, policy: Mapping[str, Any]) -> None:
+        """The query is expanded as heavily as the policy thinks best."""
+        self._decision, self._policy = decision, policy
+
+    def failed(self, stage: Stage) -> bool:
+        """Whether the stage ran and degraded."""
+        return _is_degraded(self._traces.get(stage))
 
     async def required(self, stage: Stage, work: Awaitable[Retrieval]) -> Retrieval:
         """Run a stage without which there is no answer. Raises StageError."""
@@ -76,8 +86,12 @@ class Account:
         return outcome
 
     async def optional(self, stage: Stage, work: Awaitable[_Outcome], deadline: Deadline) -> _Outcome | None:
-        """Run a stage that may fail: then None, and the trace says degraded and why."""
-        started = time.perf_counter()
+        """Run a stage that may fail: then None, and the trace says degraded and why.
+
+        A stage that runs twice in a search, as reranking does around a late expansion, has the time of both.
+        """
+        before = self._traces.get(stage)
+        started = time.perf_counter() - (0.0 if before is None else before.took_ms / 1000)
         try:
             outcome = await _sound(_within(work, deadline, stage), stage)
         except StageError as error:
@@ -86,52 +100,69 @@ class Account:
         self._done(stage, started, outcome)
         return outcome
 
-    def start_expansion(self, expander: Expander, wanted: ExpandRequest) -> asyncio.Task[Expansion | None]:
-        """Run the expansion beside whatever comes next; its task never raises StageError."""
-        return asyncio.create_task(self._expand(expander, wanted))
+    def expanded(self, outcomes: Sequence[Outcome]) -> None:
+        """What the methods came to: degraded if one failed, else pending if one was late."""
+        failed = [each for each in outcomes if each.error is not None]
+        worst = next((each for each in failed if not each.late), failed[0] if failed else None)
+        status = StageStatus.OK if worst is None else StageStatus.PENDING if worst.late else StageStatus.DEGRADED
+        error = None if worst is None else worst.error
+        self._traces[Stage.EXPAND] = StageTrace(
+            stage=Stage.EXPAND,
+            status=status,
+            took_ms=max(each.took_ms for each in outcomes),
+            reason=None if error is None else error.reason,
+            message="" if error is None else str(error),
+            detail=_outcomes(outcomes),
+        )
 
-    async def _expand(self, expander: Expander, wanted: ExpandRequest) -> Expansion | None:
-        started = time.perf_counter()
-        try:
-            expansion = await _sound(_within(expander.expand(wanted), wanted.deadline, Stage.EXPAND), Stage.EXPAND)
-        except StageError as error:
-            self._degrade(Stage.EXPAND, started, error)
-            return None
-        detail = {
-            "method": expansion.method,
-            "proposed": len(expansion.terms),
-            **({"prompt": expansion.prompt_id} if expansion.prompt_id else {}),
-            **({"calls": [_call(call) for call in expansion.calls]} if expansion.calls else {}),
-        }
-        self._trace(Stage.EXPAND, started, detail)
-        return expansion
+    def joined(self, joined: Joined) -> None:
+        """The expansions joined the query."""
+        self._joined, self._terms = joined, joined.terms
 
-    def composed(self, expansion: Expansion, composed: ComposedQuery, *, form: Form, weight: float) -> None:
-        """The expansion joined the query."""
-        self.form, self.weight, self._composed = form, weight, composed
-        kept = sum(term.kept for term in composed.terms)
-        by = ", ".join(dict.fromkeys(call.model for call in expansion.calls)) or expansion.method
-        share = "" if form in (Form.KEYWORDS, Form.CONCAT) else f" {weight:g}"
-        self.label = f"{form}{share} of the original query and {kept} terms by {by}"
+    def hits_alone(self, alone: Mapping[str, int]) -> None:
+        """How many hits of the answer each kept term alone brought."""
+        self._terms = tuple(
+            replace(term, hits_alone=alone.get(term.term, 0)) if term.kept else term for term in self._terms
+        )
+
+    @property
+    def shown(self) -> Joined | None:
+        """What the expansions came to, whether or not it was searched for."""
+        return self._joined
+
+    @property
+    def label(self) -> str:
+        """How the query was expanded, in words."""
+        return "" if self._joined is None else self._joined.label
 
     def expansion_account(self) -> ExpansionAccount:
         """What was decided about expansion and what came of it."""
-        trace = self._traces.get(Stage.EXPAND)
-        terms = () if self._composed is None else self._composed.terms
-        if failed := [each for each in (trace, self._traces.get(Stage.RETRIEVE_EXPANDED)) if _is_degraded(each)]:
-            decision, reason = "degraded", str(cast("StageTrace", failed[0]).reason)
-        elif any(term.kept for term in terms):
-            decision, reason = "expanded", self._decision.reason
-        else:
-            decision, reason = "skipped", self._decision.reason if trace is None or trace.reason else _NO_TERM
+        decision, reason = self._decided()
+        parts = () if self._joined is None else self._joined.parts
         return ExpansionAccount(
-            decision=cast("Decided", decision),
+            decision=decision,
             reason=reason,
-            method=self._method,
-            form=self.form,
+            method="+".join(self._methods) or None,
+            form=parts[0].form if parts else None,
+            weight=parts[0].weight if parts else None,
             explanation=self.label,
-            terms=terms,
+            terms=self._terms,
+            policy=self._policy,
         )
+
+    def _decided(self) -> tuple[Decided, str]:
+        expand, again = self._traces.get(Stage.EXPAND), self._traces.get(Stage.RETRIEVE_EXPANDED)
+        if again is not None and _is_degraded(again):
+            return "degraded", str(again.reason)
+        if self._joined is not None and self._joined.parts:
+            return "expanded", self._decision.reason
+        if expand is not None and expand.status is StageStatus.DEGRADED:
+            return "degraded", str(expand.reason)
+        if expand is not None and expand.status is StageStatus.PENDING:
+            return "pending", str(expand.reason)
+        if self._joined is not None:
+            return "skipped", _NO_TERM
+        return "skipped", self._decision.reason
 
     def _done(self, stage: Stage, started: float, outcome: Retrieval | Reranking) -> None:
         if isinstance(outcome, Reranking):
@@ -188,6 +219,36 @@ async def _sound(work: Awaitable[_Value], stage: Stage) -> _Value:
     except Exception as error:
         _log.exception("defect in stage %s", stage)
         raise Defect(f"The stage {stage} failed by a defect of this service; its log says how.") from error
+
+
+def _outcomes(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """The detail of the stage: for one method its own facts, for several a list besides."""
+    found = [each.expansion for each in outcomes if each.expansion is not None]
+    calls = [_call(call) for expansion in found for call in expansion.calls]
+    prompts = [expansion.prompt_id for expansion in found if expansion.prompt_id]
+    detail: dict[str, Any] = {"method": "+".join(each.method for each in outcomes)}
+    if found:
+        detail["proposed"] = sum(len(expansion.terms) for expansion in found)
+    if prompts:
+        detail["prompt"] = prompts[0]
+    if calls:
+        detail["calls"] = calls
+    if len(outcomes) == 1:
+        return {**detail, **(found[0].detail if found else {})}
+    return {**detail, "methods": [_outcome(each) for each in outcomes]}
+
+
+def _outcome(outcome: Outcome) -> dict[str, Any]:
+    error, expansion = outcome.error, outcome.expansion
+    status = StageStatus.OK if error is None else StageStatus.PENDING if outcome.late else StageStatus.DEGRADED
+    return {
+        "method": outcome.method,
+        "share": outcome.share,
+        "status": str(status),
+        "took_ms": outcome.took_ms,
+        **({} if error is None else {"reason": str(error.reason), "message": str(error)}),
+        **({} if expansion is None else {"proposed": len(expansion.terms), **expansion.detail}),
+    }
 
 
 def _call(call: ModelCall) -> dict[str, Any]:

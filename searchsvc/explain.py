@@ -16,9 +16,11 @@ class Rankings:
     base: Ranking
     """By the original query alone."""
     expanded: Ranking | None
-    """By the expanded query, or the expansion's terms alone where the lists were fused; None without expansion."""
+    """By the expanded query, which takes the original's place; None without one."""
+    lists: Mapping[str, Ranking]
+    """Those that were fused with that of the query, each by how it was made."""
     retrieved: Ranking
-    """What went to the reranker: `base`, `expanded`, or both fused."""
+    """What went to the reranker: `base`, `expanded`, or all of them fused."""
     reranked: Ranking | None
     """The best by the reranker, as many as are read; None if reranking did not run."""
     label: str
@@ -89,16 +91,17 @@ def _explain_parts(doc_id: str, rankings: Rankings) -> tuple[Explanation, ...]:
 
 def _explain_retrieval(doc_id: str, rankings: Rankings) -> Explanation:
     base = _explain_list(doc_id, rankings.base, "bm25 of the original query")
-    if rankings.expanded is None or rankings.retrieved is rankings.base:
-        return base or Explanation(value=0.0, description="not retrieved")
-    fused = rankings.retrieved is not rankings.expanded
-    expanded = _explain_list(doc_id, rankings.expanded, "bm25 of the expansion" if fused else rankings.label)
-    if not fused and expanded is not None:
-        return replace(expanded, details=(*expanded.details, *([replace(base, details=())] if base else ())))
     own = rankings.retrieved.candidates[rankings.retrieved.ranks()[doc_id] - 1]
-    return Explanation(
-        value=own.score, description=rankings.label, details=tuple(each for each in (base, expanded) if each)
-    )
+    lists = [_explain_list(doc_id, ranking, "bm25 of the expansion") for ranking in rankings.lists.values()]
+    main = base
+    if rankings.expanded is not None:
+        main = _explain_list(doc_id, rankings.expanded, rankings.label)
+        shown = (replace(base, details=()),) if base else ()
+        main = replace(main, details=(*main.details, *shown)) if main is not None else base
+    if rankings.lists:
+        details = tuple(each for each in (main, *lists) if each is not None)
+        return Explanation(value=own.score, description=rankings.label, details=details)
+    return main or Explanation(value=own.score, description="not retrieved")
 
 
 def _explain_list(doc_id: str, ranking: Ranking, description: str) -> Explanation | None:

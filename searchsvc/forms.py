@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from searchsvc.model import Form, WeightedQuery, WeightedTerm
 from searchsvc.result import Expansion, ExpansionTerm
+from searchsvc.text.stopwords import is_stop_word
 
 DEFAULT_TERMS = 32
 """n of the mixture."""
@@ -30,8 +31,13 @@ class ComposedQuery:
     """True: `query` is a second list to be fused with the original's; False: it takes the original's place."""
     terms: tuple[ExpansionTerm, ...]
     """Every proposed term with its final weight, kept or dropped and why."""
-    expanded_query: str
-    """The original and the words that were added, for people and for a reranker that wants them."""
+    added: tuple[str, ...]
+    """The first words that the query lacked, as a person writes them."""
+
+    @property
+    def expanded_query(self) -> str:
+        """The original and the words that were added, for people and for a reranker that wants them."""
+        return " ".join([self.query.text, *self.added])
 
 
 def plain_query(user_query: str, terms: Sequence[str]) -> WeightedQuery:
@@ -61,6 +67,38 @@ def idf(df: int, doc_count: int) -> float:
     return math.log(1 + (doc_count - df + 0.5) / (df + 0.5))
 
 
+def merged(expansions: Sequence[tuple[Expansion, float]]) -> Expansion:
+    """Several expansions, each with its share, as one: f(t) = Σ share·f/Σf, on the scale of all their counts together.
+
+    A term that one of them keeps is kept; it names every method that proposed it. One alone is returned as it is.
+    """
+    if len(expansions) == 1:
+        return expansions[0][0]
+    masses = [sum(each.frequency for each in expansion.terms if each.kept) for expansion, _ in expansions]
+    scale = sum(masses) / (sum(share for _, share in expansions) or 1.0)
+    terms: dict[str, ExpansionTerm] = {}
+    for (expansion, share), mass in zip(expansions, masses, strict=True):
+        for each in expansion.terms:
+            weighed = replace(each, frequency=each.frequency * share * scale / mass if mass > 0 else 0.0)
+            terms[each.term] = _joined(terms.get(each.term), weighed)
+    return Expansion(
+        method="+".join(expansion.method for expansion, _ in expansions),
+        text=" ".join(expansion.text for expansion, _ in expansions if expansion.text),
+        terms=tuple(terms.values()),
+        doc_count=max(expansion.doc_count for expansion, _ in expansions),
+        prompt_id=next((expansion.prompt_id for expansion, _ in expansions if expansion.prompt_id), ""),
+        calls=tuple(call for expansion, _ in expansions for call in expansion.calls),
+    )
+
+
+def _joined(known: ExpansionTerm | None, other: ExpansionTerm) -> ExpansionTerm:
+    if known is None or (other.kept and not known.kept):
+        return other
+    if known.kept and not other.kept:
+        return known
+    return replace(known, frequency=known.frequency + other.frequency, source=f"{known.source}+{other.source}")
+
+
 def compose(
     original: WeightedQuery,
     expansion: Expansion,
@@ -72,10 +110,11 @@ def compose(
 ) -> ComposedQuery:
     """Join `expansion` to `original` by `form`; `weight` is λ, `terms` is n (None: the form's default).
 
-    mixture   w(t) = |q|·((1 − λ)·q(t)/|q| + λ·f(t)/Σf), over the n terms with the largest f·idf; |q| only keeps the
-              scores on the scale of the plain query
+    mixture   w(t) = (1 − λ)·q(t) + λ·|q|·f(t)/Σf, over the n terms with the largest f·idf; |q| counts the words that
+              are no stop words: those carry no score, and counting them gave the expansion more than its share
     keywords  q(t), and 1 for each of the n terms with the largest f·idf that the query lacks
-    concat    r·q(t) + f(t), r = max(1, |f|/|q|/5) as MuGI repeats the query
+    concat    r·q(t) + f(t), r = max(1, round(characters of the expansion / characters of the query / 5)) as MuGI
+              repeats the query
     rrf       f(t)/Σf as a list of its own, fused by rank
     zscore    the same, fused by standardised scores
 
@@ -88,11 +127,12 @@ def compose(
     kept, dropped = _select(proposed, expansion.doc_count, limit)
     added = {each.term: each.frequency for each in kept}
     fused = form in (Form.RRF, Form.ZSCORE)
+    repeats = max(1, round(len(expansion.text) / max(1, len(original.text)) / 5)) if form is Form.CONCAT else 1
     if word_weight is None:
-        weights = _weights(form, said, added, weight)
+        weights = _weights(form, said, added, weight, repeats)
         query = WeightedQuery(text=original.text, terms=_weighted(weights)) if weights else original
     else:
-        text_weight, weights = _beside_text(form, said, added, weight)
+        text_weight, weights = _beside_text(form, said, added, weight, repeats)
         weights = weights if fused else {term: each * word_weight for term, each in weights.items()}
         query = replace(original, text_weight=text_weight, phrases=_weighted(weights)) if weights else original
     accounted = [replace(each, weight=weights.get(each.term, 0.0)) for each in kept] + dropped
@@ -100,7 +140,7 @@ def compose(
         query=query,
         fused=fused,
         terms=tuple(accounted),
-        expanded_query=_expanded_query(original, kept, said),
+        added=_added(kept, said),
     )
 
 
@@ -119,18 +159,25 @@ def _select(
     return usable[:limit], beyond + [each for each in proposed if not each.kept]
 
 
-def _weights(form: Form, said: Mapping[str, float], added: Mapping[str, float], weight: float) -> dict[str, float]:
-    mass, total = sum(said.values()), sum(added.values())
+def _mass(said: Mapping[str, float]) -> float:
+    """How many words of the query say what it is about; all of them where every one is a stop word."""
+    return sum(weight for term, weight in said.items() if not is_stop_word(term)) or sum(said.values()) or 1.0
+
+
+def _weights(
+    form: Form, said: Mapping[str, float], added: Mapping[str, float], weight: float, repeats: int
+) -> dict[str, float]:
+    total = sum(added.values())
     if not added or total <= 0:
         return {} if form in (Form.RRF, Form.ZSCORE) else dict(said)
     if form in (Form.RRF, Form.ZSCORE):
         return {term: frequency / total for term, frequency in added.items()}
     if form is Form.MIXTURE:
-        share, kept_share = weight * (mass or 1.0) / total, 1 - weight
+        share, kept_share = weight * _mass(said) / total, 1 - weight
     elif form is Form.KEYWORDS:
         return {**said, **dict.fromkeys(added, 1.0)}
     else:
-        share, kept_share = 1.0, max(1.0, total / (mass or 1.0) / 5)
+        share, kept_share = 1.0, float(repeats)
     weights = {term: kept_share * count for term, count in said.items()}
     for term, frequency in added.items():
         weights[term] = weights.get(term, 0.0) + share * frequency
@@ -138,17 +185,16 @@ def _weights(form: Form, said: Mapping[str, float], added: Mapping[str, float], 
 
 
 def _beside_text(
-    form: Form, said: Mapping[str, float], added: Mapping[str, float], weight: float
+    form: Form, said: Mapping[str, float], added: Mapping[str, float], weight: float, repeats: int
 ) -> tuple[float, dict[str, float]]:
     """The weight of the original, and those of the added words: the sums of `_weights`, kept apart."""
     total = sum(added.values())
     if not added or total <= 0:
         return 1.0, {}
-    mass = sum(said.values()) or 1.0
     kept_share, share = {
-        Form.MIXTURE: (1 - weight, weight * mass / total),
+        Form.MIXTURE: (1 - weight, weight * _mass(said) / total),
         Form.KEYWORDS: (1.0, 1.0),
-        Form.CONCAT: (max(1.0, total / mass / 5), 1.0),
+        Form.CONCAT: (float(repeats), 1.0),
         Form.RRF: (0.0, 1 / total),
         Form.ZSCORE: (0.0, 1 / total),
     }[form]
@@ -161,6 +207,6 @@ def _weighted(weights: Mapping[str, float]) -> tuple[WeightedTerm, ...]:
     return tuple(WeightedTerm(term=term, weight=weight) for term, weight in weights.items() if weight > 0)
 
 
-def _expanded_query(original: WeightedQuery, kept: Sequence[ExpansionTerm], said: Mapping[str, float]) -> str:
+def _added(kept: Sequence[ExpansionTerm], said: Mapping[str, float]) -> tuple[str, ...]:
     words = dict.fromkeys(each.surface or each.term for each in kept if each.term not in said)
-    return " ".join([original.text, *list(words)[:_SHOWN]])
+    return tuple(words)[:_SHOWN]

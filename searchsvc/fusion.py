@@ -11,6 +11,11 @@ from searchsvc.model import Candidate, Ranking, ScoreKind
 RANK_CONSTANT = 60
 """k of reciprocal rank fusion (Cormack, Clarke and Büttcher, SIGIR 2009)."""
 
+SEATS = 10
+"""Of the original query's best, so many are always read by the reranker."""
+MOST_NEW = 0.4
+"""Of the places that a reranker reads, the share that documents may take which only the expansion found."""
+
 
 @dataclass(frozen=True, slots=True)
 class WeightedList:
@@ -84,6 +89,40 @@ def one_of_each_group(ranking: Ranking) -> Ranking:
             seen.add(candidate.group)
             kept.append(candidate)
     return Ranking(candidates=tuple(kept), score_kind=ranking.score_kind)
+
+
+def window_of(retrieved: Ranking, base: Ranking, depth: int) -> Ranking:
+    """The `depth` candidates that a reranker reads, in the order of `retrieved`, those that only `base` has at the end.
+
+    The best SEATS of the original query are among them; those that only the expansion found take at most MOST_NEW of
+    the places, unless there is nothing else to fill them. A candidate that `retrieved` lacks gets its lowest score.
+    """
+    known = base.ranks()
+    own = retrieved.ranks()
+    floor = retrieved.candidates[-1].score if len(retrieved) else 0.0
+    seats = {candidate.doc_id for candidate in base.head(min(SEATS, depth))}
+    absent = [
+        candidate.scored(min(candidate.score, floor)) for candidate in base.head(depth) if candidate.doc_id not in own
+    ]
+    order = [*retrieved, *absent]
+    most_new = max(depth - len(known), int(MOST_NEW * depth))
+    places = depth - len(seats)
+    chosen = set(seats)
+    for candidate in order:
+        new = candidate.doc_id not in known
+        if candidate.doc_id in chosen or places == 0 or (new and most_new == 0):
+            continue
+        chosen.add(candidate.doc_id)
+        places -= 1
+        most_new -= new
+    return Ranking(candidates=tuple(each for each in order if each.doc_id in chosen), score_kind=retrieved.score_kind)
+
+
+def followed_by(ranking: Ranking, others: Ranking) -> Ranking:
+    """`ranking`, and after it those of `others` that it lacks, in their order."""
+    own = ranking.ranks()
+    absent = tuple(candidate for candidate in others if candidate.doc_id not in own)
+    return Ranking(candidates=ranking.candidates + absent, score_kind=ranking.score_kind) if absent else ranking
 
 
 def lexical_scores(fused: Ranking, base: Ranking) -> Ranking:

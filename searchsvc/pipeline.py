@@ -5,18 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from statistics import fmean
-from typing import cast
 
-from searchsvc import forms, fusion
+from searchsvc import forms, fusion, joining, reranking
 from searchsvc.account import Account
-from searchsvc.errors import InvalidRequest, Reason
+from searchsvc.errors import InvalidRequest, Reason, StageError
+from searchsvc.expanding import SLICE, Expanding, Method, methods_of
 from searchsvc.explain import Rankings, ranked_candidates, whole_window
-from searchsvc.forms import ComposedQuery
+from searchsvc.joining import Joined, Part
 from searchsvc.model import (
     Deadline,
     ExpansionOptions,
-    Form,
+    MethodShare,
     Mode,
     Ranking,
     RerankQuery,
@@ -24,17 +23,25 @@ from searchsvc.model import (
     SearchRequest,
     WeightedQuery,
 )
-from searchsvc.policy.rules import Decision, decide
-from searchsvc.protocols import Expander, ExpandRequest, Reranker, Retriever, RetrieveRequest
-from searchsvc.result import Expansion, Reranking, Retrieval, SearchResult, Stage
+from searchsvc.policy.rules import Decision, decide, strong_first_pass
+from searchsvc.protocols import Expander, Reranker, Retriever, RetrieveRequest, TermStatistics
+from searchsvc.reranking import Known
+from searchsvc.result import RankedCandidate, Reranking, Retrieval, SearchResult, Stage
+from searchsvc.suggest import did_you_mean
 
-EXPANSION_SHARE = 0.6
-"""How much of the deadline the expansion may use: what it leaves must do for a second retrieval and the reranker."""
 RERANK_SHARE = 0.95
 """How much of what is then left the reranker may use: the rest is for the answer."""
 _SORTED = "sorted by a field"
-_PROPOSALS = 64
-"""How many terms an expander is asked for: more than a form keeps, so that the account shows what was cut."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """What the expansions found."""
+
+    joined: Joined
+    main: Ranking
+    """Of the query that takes the original's place; the original's where none does."""
+    lists: tuple[tuple[Part, Ranking], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +57,11 @@ class Pipeline:
     """The index reads text by analysers of its own."""
     expanders: Mapping[str, Expander]
     """By method."""
-    default_method: str | None
+    default_methods: tuple[str, ...] = ()
+    """What expands where the request names none."""
     reranker: Reranker | None
+    statistics: TermStatistics | None = None
+    """None: nothing tells what a term alone brought."""
 
     async def search(self, request: SearchRequest, deadline: Deadline) -> SearchResult:
         """Run the stages; optional ones degrade visibly.
@@ -64,65 +74,47 @@ class Pipeline:
         try:
             first = self._first_retrieval(query, account, expanding=expanding is not None)
             base = await account.required(Stage.RETRIEVE, self.retriever.retrieve(first))
+            early = await self._first_rerank(base.ranking, expanding, account)
+            found = await self._expand(query, base, early, expanding, account)
         except BaseException:
             if expanding is not None:
-                expanding.cancel()
+                expanding.abandon()
             raise
-        composed = await self._expanded(query, expanding, account, base.word_weight)
-        second = await self._retrieve_expanded(composed, account)
-        if second is None and request.expansion.retrieves:
-            composed = None
-        retrieved = self._joined(base.ranking, second, account) if second else base.ranking
-        window = retrieved.head(request.rerank.depth)
-        reranking = await self._rerank(_as_read(window, base.ranking), composed, account)
-        rankings = Rankings(
-            base=base.ranking,
-            expanded=second,
-            retrieved=retrieved,
-            reranked=None if reranking is None else fusion.reorder(window, reranking.scores, reranking.score_kind),
-            label=account.label,
-            model="" if reranking is None else reranking.model,
-            parts={} if reranking is None else _by_document(reranking.parts, window),
-        )
-        return self._result(account, base, rankings, composed)
+        retrieved = base.ranking if found is None else self._retrieved(found, request)
+        return await self._finish(base, retrieved, found, early, account)
 
-    def _start_expansion(self, account: Account) -> asyncio.Task[Expansion | None] | None:
+    def _start_expansion(self, account: Account) -> Expanding | None:
         """The expansion runs beside the first retrieval, never in front of it; None: the query is left as it is."""
         request, options = account.request, account.request.expansion
-        method = self._method(options)
+        methods = self._methods(options)
         if options.mode is Mode.OFF:
             account.skip_expansion(Reason.SWITCHED_OFF, Decision(False, "off"))
             return None
-        if method is None:
+        if not methods:
             account.skip_expansion(Reason.NOT_CONFIGURED, Decision(False, "no expander is configured"))
             return None
         if request.sort:
             account.skip_expansion(Reason.SORTED_BY_FIELD, Decision(False, _SORTED))
             return None
-        decision = decide(request.user_query) if options.mode is Mode.AUTO else Decision(True, "on")
+        decision = Decision(True, "on") if options.mode is Mode.ON else decide(request.user_query)
         if not decision.expand:
             account.skip_expansion(Reason.POLICY_SKIPPED, decision)
             return None
-        account.decide(decision, method)
-        wanted = ExpandRequest(
-            user_query=request.user_query,
-            deadline=account.deadline.share(EXPANSION_SHARE),
-            terms=max(_PROPOSALS, options.terms or 0),
-            prompt=options.prompt,
-            caller=request.caller,
-        )
-        return account.start_expansion(self.expanders[method], wanted)
+        account.decide(decision, [method.name for method in methods])
+        expanding = Expanding(request, methods, account.deadline.share(SLICE[options.wait]))
+        expanding.start()
+        return expanding
 
-    def _method(self, options: ExpansionOptions) -> str | None:
-        name = options.methods[0].name if options.methods else self.default_method
-        if name is None or name in self.expanders:
-            return name
-        known = ", ".join(sorted(self.expanders)) or "none"
-        raise InvalidRequest(
-            f"The expansion method {name!r} is not available on this index.",
-            pointer="/expansion",
-            hint=f"Available: {known}.",
-        )
+    def _methods(self, options: ExpansionOptions) -> tuple[Method, ...]:
+        shares = options.methods or tuple(MethodShare(name=name) for name in self.default_methods)
+        for each in shares:
+            if each.name not in self.expanders:
+                raise InvalidRequest(
+                    f"The expansion method {each.name!r} is not available on this index.",
+                    pointer="/expansion",
+                    hint=did_you_mean(each.name, sorted(self.expanders)) if self.expanders else "None is.",
+                )
+        return methods_of(shares, self.expanders)
 
     def _first_retrieval(self, query: WeightedQuery, account: Account, *, expanding: bool) -> RetrieveRequest:
         """By the original query; no deeper than what is shown where nothing comes after it."""
@@ -138,64 +130,121 @@ class Pipeline:
     def _reranks(self, request: SearchRequest) -> bool:
         return request.rerank.mode is not Mode.OFF and self.reranker is not None and not request.sort
 
-    async def _expanded(
-        self,
-        query: WeightedQuery,
-        expanding: asyncio.Task[Expansion | None] | None,
-        account: Account,
-        word_weight: float,
-    ) -> ComposedQuery | None:
-        """The composed query; None without an expansion that changes anything."""
-        expansion = None if expanding is None else await expanding
-        if expansion is None:
+    async def _first_rerank(self, base: Ranking, expanding: Expanding | None, account: Account) -> Known | None:
+        """Scores of the base window, read while the expansion is on its way or for `auto` to see; None: not needed."""
+        if expanding is None:
             return None
-        expander = self.expanders[expansion.method]
-        options = account.request.expansion
-        form = options.form or expander.default_form
-        weight = options.weight if options.weight is not None else expander.default_weight
-        composed = forms.compose(
-            query,
-            expansion,
-            form=form,
-            weight=weight,
-            terms=options.terms,
-            word_weight=word_weight if self.as_written else None,
-        )
-        account.composed(expansion, composed, form=form, weight=weight)
-        return composed if any(term.kept for term in composed.terms) else None
+        expanding.first_pass(base)
+        request, reranker = account.request, self.reranker
+        apart = reranker is not None and reranker.pointwise and request.rerank.query is RerankQuery.ORIGINAL
+        if reranker is None or not (apart and self._reranks(request) and len(base)):
+            return None
+        if request.expansion.mode is Mode.ON and await expanding.quick():
+            return None
+        window, left = base.head(request.rerank.depth), account.deadline.share(RERANK_SHARE)
+        scored = await account.optional(Stage.RERANK, reranking.first_scores(reranker, window, request, left), left)
+        return None if scored is None else reranking.known(window, scored)
 
-    async def _retrieve_expanded(self, composed: ComposedQuery | None, account: Account) -> Ranking | None:
-        """The ranking of the expanded query; None if there is nothing to run, or it failed, in whole or in part."""
-        if composed is None or not account.request.expansion.retrieves:
+    async def _expand(
+        self, query: WeightedQuery, base: Retrieval, early: Known | None, expanding: Expanding | None, account: Account
+    ) -> _Found | None:
+        """What the expansions found; None if nothing changes: none came, none said anything, or it is not worth it."""
+        if expanding is None:
             account.skip(Stage.RETRIEVE_EXPANDED, Reason.NOTHING_TO_DO)
             return None
-        left = account.deadline.share(RERANK_SHARE)
-        wanted = retrieval_of(account.request, composed.query, left)
-        second = await account.optional(Stage.RETRIEVE_EXPANDED, self.retriever.retrieve(wanted), left)
-        missing = second is not None and second.partial and second.partial_reason is Reason.PARTIAL_RESULTS
-        return None if second is None or missing else second.ranking
+        mode = account.request.expansion.mode
+        if mode is not Mode.ON and early is not None and strong_first_pass(early.reranking):
+            decision = Decision(False, "the reranker is content with what the query itself found")
+            expanding.abandon()
+            account.skip_expansion(Reason.POLICY_SKIPPED, decision)
+            account.skip(Stage.RETRIEVE_EXPANDED, Reason.NOTHING_TO_DO)
+            return None
+        outcomes = await expanding.outcomes()
+        account.expanded(outcomes)
+        word_weight = base.word_weight if self.as_written else None
+        joined = joining.join(query, outcomes, expanding.methods, account.request.expansion, word_weight=word_weight)
+        account.joined(joined)
+        if not joined.parts or not account.request.expansion.retrieves:
+            account.skip(Stage.RETRIEVE_EXPANDED, Reason.NOTHING_TO_DO)
+            return None
+        found = await self._retrieve_expanded(joined, base.ranking, account)
+        if found is not None and mode is Mode.SHADOW:
+            account.left_alone(Decision(False, "shadow: it would be expanded"), {})
+            return None
+        return found
 
-    def _joined(self, base: Ranking, expanded: Ranking, account: Account) -> Ranking:
-        """The candidates of both retrievals: the expanded query's alone if it holds the original, else fused."""
-        if account.form not in (Form.RRF, Form.ZSCORE):
-            return expanded
-        lists = (fusion.WeightedList(base), fusion.WeightedList(expanded, account.weight))
-        fuse = fusion.reciprocal_rank_fusion if account.form is Form.RRF else fusion.standardised_sum
-        fused = fuse(lists)
-        if account.request.collapse is not None:
-            fused = fusion.one_of_each_group(fused)
-        return fused.head(account.request.retrieval_depth)
+    async def _retrieve_expanded(self, joined: Joined, base: Ranking, account: Account) -> _Found | None:
+        """The rankings of the expanded query and of the lists beside it; None if one failed, in whole or in part."""
+        left = account.deadline.share(RERANK_SHARE)
+        merged: list[Ranking] = []
+
+        async def retrieve() -> Retrieval:
+            """All of them as one stage: that of the last, its counts summed."""
+            wanted = [retrieval_of(account.request, part.composed.query, left) for part in joined.parts]
+            every = await asyncio.gather(*(self.retriever.retrieve(each) for each in wanted))
+            merged.extend(each.ranking for each in every)
+            worst = next((each for each in every if each.partial), every[0])
+            return worst if len(every) == 1 else replace(worst, detail={**worst.detail, "searches": len(every)})
+
+        second = await account.optional(Stage.RETRIEVE_EXPANDED, retrieve(), left)
+        if second is None or (second.partial and second.partial_reason is Reason.PARTIAL_RESULTS):
+            return None
+        pairs = list(zip(joined.parts, merged, strict=True))
+        main = pairs.pop(0)[1] if joined.main is not None and joined.main.says_more else base
+        return _Found(joined=joined, main=main, lists=tuple(pairs))
+
+    def _retrieved(self, found: _Found, request: SearchRequest) -> Ranking:
+        """The candidates of all retrievals: the expanded query's alone if it holds the original, else fused."""
+        if not found.lists:
+            return found.main
+        fused = joining.fused(found.main, found.lists, one_of_each_group=request.collapse is not None)
+        return fused.head(request.retrieval_depth)
+
+    async def _finish(
+        self, base: Retrieval, retrieved: Ranking, found: _Found | None, early: Known | None, account: Account
+    ) -> SearchResult:
+        request, joined = account.request, None if found is None else found.joined
+        if joined is None and not request.expansion.retrieves:
+            joined = account.shown
+        window = retrieved.head(request.rerank.depth)
+        if found is not None and self._reranks(request):
+            window = fusion.window_of(retrieved, base.ranking, request.rerank.depth)
+            retrieved = fusion.followed_by(retrieved, window)
+        scored = await self._rerank(_as_read(window, base.ranking), joined, early, account)
+        rankings = Rankings(
+            base=base.ranking,
+            expanded=None if found is None or found.main is base.ranking else found.main,
+            lists={} if found is None else {part.label: ranking for part, ranking in found.lists},
+            retrieved=retrieved,
+            reranked=None if scored is None else fusion.reorder(window, scored.scores, scored.score_kind),
+            label=account.label,
+            model="" if scored is None else scored.model,
+            parts={} if scored is None else _by_document(scored.parts, window),
+        )
+        hits = ranked_candidates(rankings, request)
+        if found is not None:
+            await self._count_hits_alone(request, found.joined, hits, account)
+        return SearchResult(
+            query_id=request.query_id,
+            user_query=request.user_query,
+            expanded_query=None if joined is None or not joined.parts else joined.expanded_query,
+            expansion=account.expansion_account(),
+            total=base.total,
+            hits=hits,
+            stages=account.stages(),
+            took_ms=account.took_ms(),
+            matched_terms=self._matched(request.user_query, joined),
+            facets=base.facets,
+            window=() if request.cursor is None else whole_window(rankings),
+        )
 
     async def _rerank(
-        self,
-        window: Ranking,
-        composed: ComposedQuery | None,
-        account: Account,
+        self, window: Ranking, joined: Joined | None, early: Known | None, account: Account
     ) -> Reranking | None:
         """Scores for all of `window`, or none."""
-        request, options = account.request, account.request.rerank
-        if options.mode is Mode.OFF or self.reranker is None:
-            off = options.mode is Mode.OFF
+        request, reranker = account.request, self.reranker
+        if request.rerank.mode is Mode.OFF or reranker is None:
+            off = request.rerank.mode is Mode.OFF
             account.skip(Stage.RERANK, Reason.SWITCHED_OFF if off else Reason.NOT_CONFIGURED)
             return None
         if request.sort:
@@ -204,35 +253,38 @@ class Pipeline:
         if not len(window):
             account.skip(Stage.RERANK, Reason.NOTHING_TO_DO)
             return None
-        expanded = composed.expanded_query if composed is not None else request.user_query
-        queries = {
-            RerankQuery.ORIGINAL: (request.user_query,),
-            RerankQuery.EXPANDED: (expanded,),
-            RerankQuery.BOTH: (request.user_query, expanded),
-        }[options.query]
+        if account.failed(Stage.RERANK):
+            return None
         left = account.deadline.share(RERANK_SHARE)
-        return await account.optional(Stage.RERANK, _scores(self.reranker, queries, window, request, left), left)
+        if early is not None:
+            work = reranking.with_new_scores(early, reranker, window, request, left)
+        else:
+            expanded = joined.expanded_query if joined is not None and joined.parts else request.user_query
+            work = reranking.all_scores(reranker, window, request, left, expanded_query=expanded)
+        return await account.optional(Stage.RERANK, work, left)
 
-    def _result(
-        self, account: Account, base: Retrieval, rankings: Rankings, composed: ComposedQuery | None
-    ) -> SearchResult:
-        request = account.request
-        return SearchResult(
-            query_id=request.query_id,
-            user_query=request.user_query,
-            expanded_query=None if composed is None else composed.expanded_query,
-            expansion=account.expansion_account(),
-            total=base.total,
-            hits=ranked_candidates(rankings, request),
-            stages=account.stages(),
-            took_ms=account.took_ms(),
-            matched_terms=self._matched(request.user_query, composed),
-            facets=base.facets,
-            window=() if request.cursor is None else whole_window(rankings),
-        )
+    async def _count_hits_alone(
+        self, request: SearchRequest, joined: Joined, hits: Sequence[RankedCandidate], account: Account
+    ) -> None:
+        """How many hits match nothing but one added term; unknown if the index does not say so in time."""
+        new = [hit.candidate.doc_id for hit in hits if hit.retrieval is None]
+        kept = list(dict.fromkeys(term.term for term in joined.terms if term.kept))
+        alone: dict[str, int] = {}
+        if new and self.statistics is not None:
+            asked = list(dict.fromkeys([*self.analyze(request.user_query), *kept]))
+            try:
+                held = await self.statistics.holding(asked, new, deadline=account.deadline, caller=request.caller)
+            except StageError:
+                return
+            for terms in held.values():
+                if len(terms) == 1:
+                    (term,) = terms
+                    alone[term] = alone.get(term, 0) + 1
+        if not new or self.statistics is not None:
+            account.hits_alone(alone)
 
-    def _matched(self, user_query: str, composed: ComposedQuery | None) -> frozenset[str]:
-        kept = () if composed is None else tuple(term.term for term in composed.terms if term.kept)
+    def _matched(self, user_query: str, joined: Joined | None) -> frozenset[str]:
+        kept = () if joined is None else tuple(term.term for term in joined.terms if term.kept)
         terms = [each for word in kept for each in self.marks(word)] if self.as_written else kept
         return frozenset(self.marks(user_query)).union(terms)
 
@@ -259,24 +311,3 @@ def _by_document(parts: Mapping[str, tuple[float, ...]], window: Ranking) -> dic
 def _as_read(window: Ranking, base: Ranking) -> Ranking:
     """The window as a reranker is given it: with scores that tell how well the words match, which ranks do not."""
     return fusion.lexical_scores(window, base) if window.score_kind is ScoreKind.RRF else window
-
-
-async def _scores(
-    reranker: Reranker, queries: Sequence[str], window: Ranking, request: SearchRequest, deadline: Deadline
-) -> Reranking:
-    """One score per candidate; for two queries the mean of both."""
-    whole = len(queries) > 1 or request.cursor is not None
-    top_k = len(window) if whole else request.offset + request.top_k
-    every = [
-        await reranker.rerank(
-            query, window.candidates, top_k=top_k, instruction=request.rerank.instruction, deadline=deadline
-        )
-        for query in queries
-    ]
-    if len(every) == 1:
-        return every[0]
-    means = (
-        None if None in scores else fmean(cast("tuple[float, ...]", scores))
-        for scores in zip(*(each.scores for each in every), strict=True)
-    )
-    return replace(every[0], scores=tuple(means))

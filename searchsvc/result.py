@@ -191,9 +191,14 @@ class ExpansionAccount:
     decision: Decided
     reason: str
     method: str | None = None
+    """Several are joined by `+`."""
     form: Form | None = None
+    weight: float | None = None
+    """λ, as it was used."""
     explanation: str = ""
     terms: tuple[ExpansionTerm, ...] = ()
+    policy: Mapping[str, Any] = field(default_factory=dict)
+    """What `auto` went by, and what it expects: JSON values only; empty where a rule decided."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -125,8 +125,9 @@ def _pipeline(
         marks=analyzer.terms,
         as_written=index.as_written,
         expanders=expanders,
-        default_method=next(iter(expanders), None),
+        default_methods=tuple(expanders)[:1],
         reranker=reranker if reranker is not None else index.reranker,
+        statistics=index.statistics,
     )
 
 

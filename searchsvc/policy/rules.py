@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
+
+from searchsvc.model import ScoreKind
+from searchsvc.result import Reranking
 
 _QUOTED = re.compile(r"\"[^\"]+\"|“[^”]+”|「[^」]+」|『[^』]+』|«[^»]+»")
 _PATH = re.compile(r"(?:[a-z][a-z0-9+.-]*://|~?/|\.{1,2}/|[a-z]:[\\/]|\\\\)\S*", re.IGNORECASE)
@@ -47,3 +51,20 @@ def decide(user_query: str) -> Decision:
     if _CODE.search(query):
         return Decision(False, "code")
     return Decision(True, "auto")
+
+
+STRONG = 0.9
+"""A probability of relevance from which on a candidate is taken for good."""
+ENOUGH = 3
+"""So many good ones make a first pass that needs no expansion."""
+
+
+def strong_first_pass(reranking: Reranking) -> bool:
+    """Whether a reranker that gives logits takes at least ENOUGH of the candidates for good.
+
+    Scores of another kind say nothing by themselves: they are standardised over the candidates.
+    """
+    if reranking.score_kind is not ScoreKind.LOGIT:
+        return False
+    least = math.log(STRONG / (1 - STRONG))
+    return sum(score is not None and score >= least for score in reranking.scores) >= ENOUGH

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from searchsvc.errors import Reason, StageError
 from searchsvc.model import Candidate, Deadline, Filters, Form, Ranking, ScoreKind, WeightedQuery
 from searchsvc.pipeline import Pipeline
-from searchsvc.protocols import ExpandRequest, RetrieveRequest
+from searchsvc.protocols import ExpandRequest, RetrieveRequest, TermStatistics
 from searchsvc.result import Expansion, ExpansionTerm, Reranking, Retrieval, Total
 
 
@@ -87,11 +87,14 @@ class FixedReranker:
     delay_s: float = 0.0
     queries: list[str] = field(default_factory=list)
     pointwise: bool = True
+    read: list[list[str]] = field(default_factory=list)
+    """Ids of the candidates of each call."""
 
     async def rerank(
         self, query: str, candidates: Sequence[Candidate], *, top_k: int, instruction: str | None, deadline: Deadline
     ) -> Reranking:
         self.queries.append(query)
+        self.read.append([candidate.doc_id for candidate in candidates])
         await asyncio.sleep(self.delay_s)
         if self.error is not None:
             raise self.error
@@ -104,13 +107,17 @@ def pipeline(
     *,
     expander: FixedExpander | None = None,
     reranker: FixedReranker | None = None,
+    others: Sequence[FixedExpander] = (),
+    statistics: TermStatistics | None = None,
 ) -> Pipeline:
-    """A pipeline that splits text at spaces."""
+    """A pipeline that splits text at spaces; `others` expand where a request names them."""
+    expanders = [*([] if expander is None else [expander]), *others]
     return Pipeline(
         retriever=retriever,
         analyze=str.split,
         marks=str.split,
-        expanders={} if expander is None else {expander.method: expander},
-        default_method=None if expander is None else expander.method,
+        expanders={each.method: each for each in expanders},
+        default_methods=() if expander is None else (expander.method,),
         reranker=reranker,
+        statistics=statistics,
     )

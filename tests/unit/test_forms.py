@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from searchsvc.forms import compose, idf, plain_query
+from searchsvc.forms import compose, idf, merged, plain_query
 from searchsvc.model import Form
 from searchsvc.result import Expansion, ExpansionTerm
 
@@ -32,12 +33,33 @@ def test_plain_query_counts_repeated_terms() -> None:
 
 
 def test_mixture_is_the_published_formula_times_the_length_of_the_query() -> None:
-    query = plain_query("a b", ["a", "b"])
+    query = plain_query("p b", ["p", "b"])
 
-    composed = compose(query, _expansion(_term("a", 1), _term("x", 3)), form=Form.MIXTURE, weight=0.5)
+    composed = compose(query, _expansion(_term("p", 1), _term("x", 3)), form=Form.MIXTURE, weight=0.5)
 
-    assert _weights(composed) == pytest.approx({"a": 2 * (0.5 / 2 + 0.5 / 4), "b": 2 * 0.5 / 2, "x": 2 * 0.5 * 3 / 4})
+    assert _weights(composed) == pytest.approx({"p": 2 * (0.5 / 2 + 0.5 / 4), "b": 2 * 0.5 / 2, "x": 2 * 0.5 * 3 / 4})
     assert not composed.fused
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [("what is the fault code", ["what", "is", "the", "fault", "code"]), ("的 故障 怎么办", ["的", "故障", "怎么办"])],
+)
+def test_stop_words_of_the_query_give_the_expansion_no_mass(query: str, words: list[str]) -> None:
+    content = [word for word in words if word in ("fault", "code", "故障")]
+
+    weights = _weights(compose(plain_query(query, words), _expansion(_term("x", 4)), form=Form.MIXTURE, weight=0.25))
+
+    assert weights["x"] == pytest.approx(0.25 * len(content))
+    assert all(weights[word] == pytest.approx(0.75) for word in words)
+
+
+def test_a_query_of_stop_words_alone_counts_them() -> None:
+    weights = _weights(
+        compose(plain_query("to be", ["to", "be"]), _expansion(_term("x")), form=Form.MIXTURE, weight=0.5)
+    )
+
+    assert weights == pytest.approx({"to": 0.5, "be": 0.5, "x": 1.0})
 
 
 _terms = st.lists(
@@ -92,12 +114,43 @@ def test_keywords_adds_five_new_terms_of_weight_one() -> None:
 
 
 def test_concat_repeats_the_query() -> None:
-    terms = [_term(name, 5) for name in "cdef"]
+    expansion = replace(_expansion(*(_term(name, 5) for name in "cdef")), text="x" * 44)
 
-    composed = compose(plain_query("a b", ["a", "b"]), _expansion(*terms), form=Form.CONCAT, weight=0.5)
+    composed = compose(plain_query("p b", ["p", "b"]), expansion, form=Form.CONCAT, weight=0.5)
 
-    assert _weights(composed)["a"] == pytest.approx(20 / 2 / 5)
+    assert _weights(composed)["p"] == round(44 / 3 / 5)
     assert _weights(composed)["c"] == 5
+
+
+def test_concat_says_the_query_once_beside_a_short_expansion() -> None:
+    expansion = replace(_expansion(_term("c")), text="c")
+
+    assert _weights(compose(plain_query("p", ["p"]), expansion, form=Form.CONCAT, weight=0.5)) == {"p": 1.0, "c": 1.0}
+
+
+def test_several_expansions_share_the_mass_whatever_their_counts() -> None:
+    many = replace(_expansion(_term("x", 30), _term("y", 10)), method="llm")
+    few = Expansion(
+        method="dictionary",
+        text="",
+        terms=(ExpansionTerm(term="y", frequency=0.5, df=3, source="dictionary", source_text="y"),),
+        doc_count=100,
+    )
+
+    weights = _weights(
+        compose(plain_query("q", ["q"]), merged([(many, 1.0), (few, 1.0)]), form=Form.MIXTURE, weight=0.5)
+    )
+
+    assert weights == pytest.approx({"q": 0.5, "x": 0.5 * 0.375, "y": 0.5 * (0.125 + 0.5)})
+    (both,) = [term for term in merged([(many, 1.0), (few, 1.0)]).terms if term.term == "y"]
+    assert both.source == "llm+dictionary"
+
+
+def test_a_term_that_one_method_keeps_is_kept_and_one_alone_is_as_it_was() -> None:
+    kept, dropped = _expansion(_term("x")), _expansion(_term("x", kept=False, reason="stop word"))
+
+    assert [term.kept for term in merged([(dropped, 1.0), (kept, 1.0)]).terms] == [True]
+    assert merged([(dropped, 0.3)]) is dropped
 
 
 @pytest.mark.parametrize("form", [Form.RRF, Form.ZSCORE])
@@ -140,14 +193,14 @@ def _phrases(composed) -> dict[str, float]:
 
 @pytest.mark.parametrize("word_weight", [1.0, 2.5])
 def test_on_an_adopted_index_the_mixture_keeps_the_text_and_adds_phrases_in_its_scale(word_weight: float) -> None:
-    query = plain_query("a b", ["a", "b"])
-    expansion = _expansion(_term("a", 1), _term("x", 3))
+    query = plain_query("p b", ["p", "b"])
+    expansion = _expansion(_term("p", 1), _term("x", 3))
 
     composed = compose(query, expansion, form=Form.MIXTURE, weight=0.25, word_weight=word_weight)
 
-    assert composed.query.text == "a b"
+    assert composed.query.text == "p b"
     assert composed.query.text_weight == 0.75
-    assert _phrases(composed) == pytest.approx({"a": word_weight * 0.25 * 2 / 4, "x": word_weight * 0.25 * 2 * 3 / 4})
+    assert _phrases(composed) == pytest.approx({"p": word_weight * 0.25 * 2 / 4, "x": word_weight * 0.25 * 2 * 3 / 4})
     assert {each.term: each.weight for each in composed.terms} == pytest.approx(_phrases(composed))
 
 

@@ -8,7 +8,18 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from searchsvc.fusion import WeightedList, lexical_scores, reciprocal_rank_fusion, reorder, standardised_sum, z_scores
+from searchsvc.fusion import (
+    MOST_NEW,
+    SEATS,
+    WeightedList,
+    followed_by,
+    lexical_scores,
+    reciprocal_rank_fusion,
+    reorder,
+    standardised_sum,
+    window_of,
+    z_scores,
+)
 from searchsvc.model import Candidate, Ranking, ScoreKind
 
 _IDS = st.text("abcde", min_size=1, max_size=2)
@@ -113,3 +124,52 @@ def test_lexical_scores_are_those_of_the_base_and_zero_elsewhere() -> None:
 
     assert {candidate.doc_id: candidate.score for candidate in rescored} == {"a": 3, "b": 2, "n": 0.0}
     assert [candidate.doc_id for candidate in rescored] == [candidate.doc_id for candidate in fused]
+
+
+def _numbered(prefix: str, count: int) -> Ranking:
+    return Ranking(candidates=tuple(Candidate(doc_id=f"{prefix}{place}", score=99.0 - place) for place in range(count)))
+
+
+def _mixed(first: Ranking, second: Ranking) -> Ranking:
+    return Ranking(candidates=(*first, *second))
+
+
+def test_the_reranker_always_reads_the_best_of_the_original_query() -> None:
+    base = _numbered("base", 30)
+
+    window = window_of(_numbered("new", 50), base, 20)
+
+    assert {f"base{place}" for place in range(SEATS)} <= set(window.ranks())
+    assert len(window) == 20
+
+
+def test_documents_that_only_the_expansion_found_take_no_more_than_their_share() -> None:
+    base = _numbered("base", 40)
+
+    window = window_of(_mixed(_numbered("new", 40), base), base, 30)
+
+    new = [candidate.doc_id for candidate in window if candidate.doc_id.startswith("new")]
+    assert new == [f"new{place}" for place in range(int(MOST_NEW * 30))]
+    assert len(window) == 30
+
+
+def test_places_that_the_original_query_cannot_fill_are_free() -> None:
+    base = _numbered("base", 2)
+
+    window = window_of(_mixed(_numbered("new", 40), base), base, 20)
+
+    assert len(window) == 20
+    assert {"base0", "base1"} <= set(window.ranks())
+
+
+@given(st.integers(0, 40), st.integers(0, 40), st.integers(0, 30), st.integers(1, 50))
+def test_a_window_is_as_deep_as_it_can_be_and_in_order(found: int, new: int, also: int, depth: int) -> None:
+    base = _numbered("base", found)
+    retrieved = _mixed(_numbered("new", new), base.head(also))
+
+    window = window_of(retrieved, base, depth)
+
+    everything = {*retrieved.ranks(), *base.ranks()}
+    assert len(window) == min(depth, len(everything))
+    places = followed_by(retrieved, base).ranks()
+    assert [places[doc_id] for doc_id in window.ranks()] == sorted(places[doc_id] for doc_id in window.ranks())
