@@ -74,7 +74,7 @@ class ElasticEngine:
         self._analyzer = analyzer
         self._searches = Searches(client)
         self._admin = ElasticIndices(client, analyzer)
-        self._adopted = AdoptedIndices(client, self._searches, adopted)
+        self._adopted = AdoptedIndices(client, self._searches, adopted, analyzer)
         self._looks: dict[str, _Look] = {}
         self._openings = Openings()
 
@@ -154,7 +154,7 @@ class ElasticEngine:
         return OpenIndex(
             physical=published.index,
             retriever=ElasticRetriever(self._searches, published.index),
-            statistics=ElasticStatistics(self._searches, published.index),
+            statistics=ElasticStatistics(self._searches, published.index, self._analyzer),
             pages=ElasticPages(self._searches, published.index),
         )
 

@@ -6,10 +6,10 @@ Every function raises BackendRejected if the answer has another shape.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from searchsvc.elastic.errors import DISK_FULL_TYPE, NOT_ELASTICSEARCH_HINT, OVERLOAD_TYPES, POINT_GONE_TYPE
 from searchsvc.errors import BackendRejected
@@ -17,6 +17,8 @@ from searchsvc.index_names import is_physical, name_of
 from searchsvc.model import Candidate, Ranking, ScoreKind
 from searchsvc.protocols import IndexStatus, TermCounts
 from searchsvc.result import Total
+
+Asked = TypeVar("Asked", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,9 +132,21 @@ def took_ms(reply: Any) -> float:
 def term_counts(reply: Any, terms: Sequence[str]) -> TermCounts:
     """Document frequencies of the terms that were asked for, in the order of the request."""
     with shape("a count of terms"):
-        buckets = reply["aggregations"]["df"]["buckets"] if terms else ()
-        df = {term: int(bucket["doc_count"]) for term, bucket in zip(terms, buckets, strict=True)}
+        df = counted(reply, terms) if terms else {}
         return TermCounts(doc_count=reply["hits"]["total"]["value"], df=df)
+
+
+def counted(reply: Any, asked: Sequence[Asked]) -> dict[Asked, int]:
+    """How many documents each of what was asked for matches, in the order of the request."""
+    with shape("a count of terms"):
+        buckets = reply["aggregations"]["df"]["buckets"]
+        return {each: int(bucket["doc_count"]) for each, bucket in zip(asked, buckets, strict=True)}
+
+
+def held(reply: Any) -> dict[str, frozenset[str]]:
+    """The names of the clauses that each document matches, by its id."""
+    with shape("a search"):
+        return {hit["_id"]: frozenset(hit.get("matched_queries", ())) for hit in reply["hits"]["hits"]}
 
 
 def failed_items(reply: Any) -> list[FailedItem]:

@@ -92,6 +92,23 @@ def frequencies_body(terms: Sequence[str]) -> dict[str, Any]:
     return {"size": 0, "track_total_hits": True, "aggs": aggregations}
 
 
+def pairs_body(pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """How many documents hold both terms of each pair, in this order; right on several shards too."""
+    filters = [{"bool": {"filter": [{"term": {"tokens": term}} for term in pair]}} for pair in pairs]
+    return {"size": 0, "track_total_hits": False, "aggs": {"df": {"filters": {"filters": filters}}}}
+
+
+def holding_body(terms: Sequence[str], doc_ids: Sequence[str]) -> dict[str, Any]:
+    """Which of the documents are there, and by the names of clauses which terms each holds."""
+    named = [{"term": {"tokens": {"value": term, "_name": term}}} for term in terms]
+    return {
+        "size": len(doc_ids),
+        "query": {"bool": {"filter": [{"ids": {"values": list(doc_ids)}}], "should": named}},
+        "track_total_hits": False,
+        "_source": False,
+    }
+
+
 def document_lines(document: Document, tokens: Sequence[str]) -> bytes:
     """The two lines of a bulk request that put one document, whatever stood under its id."""
     extra = dict(document.extra)

@@ -12,7 +12,8 @@ from searchsvc.embedded.fields import open_tantivy
 from searchsvc.embedded.neighbours import NeighbourExpander
 from searchsvc.embedded.pages import EmbeddedPages
 from searchsvc.embedded.reranker import EmbeddedReranker
-from searchsvc.embedded.retriever import EmbeddedRetriever, EmbeddedStatistics
+from searchsvc.embedded.retriever import EmbeddedRetriever
+from searchsvc.embedded.statistics import EmbeddedStatistics
 from searchsvc.embedded.store import LAYOUT, DataFolder
 from searchsvc.embedded.vectors import StoredVectors
 from searchsvc.embedded.vocabulary import Vocabulary
@@ -98,7 +99,7 @@ class EmbeddedEngine:
             raise other_analyser(physical, meta.fingerprint, self._analyzer.fingerprint)
         opened = open_tantivy(self._folder.tantivy(physical), physical)
         stored = StoredVectors.open(self._folder.vectors)
-        statistics = EmbeddedStatistics(opened, self._worker)
+        statistics = EmbeddedStatistics(opened, self._worker, self._analyzer)
         retriever = EmbeddedRetriever(opened, self._worker)
         return OpenIndex(
             physical=physical,

@@ -15,7 +15,7 @@ import numpy as np
 
 from searchsvc.embedded.encoder import ENCODER
 from searchsvc.embedded.fields import is_word
-from searchsvc.embedded.retriever import EmbeddedStatistics
+from searchsvc.embedded.statistics import EmbeddedStatistics
 from searchsvc.embedded.vectors import StoredVectors
 from searchsvc.embedded.vocabulary import Near, Vocabulary, nearest, word_matrix
 from searchsvc.embedded.worker import Worker

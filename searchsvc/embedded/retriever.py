@@ -1,4 +1,4 @@
-"""BM25 over a tantivy snapshot: the retriever and the term statistics of the embedded engine."""
+"""BM25 over a tantivy snapshot: the retriever of the embedded engine."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ from searchsvc.embedded.fields import OpenTantivy, candidate_of, doc_id_of
 from searchsvc.embedded.filters import filter_query
 from searchsvc.embedded.worker import Worker
 from searchsvc.forms import distinct_terms
-from searchsvc.model import Deadline, Ranking, WeightedTerm
-from searchsvc.protocols import RetrieveRequest, TermCounts
+from searchsvc.model import Ranking, WeightedTerm
+from searchsvc.protocols import RetrieveRequest
 from searchsvc.result import Retrieval, Total
-from searchsvc.schema import Caller
 
 _ROOM_FOR_TIES = 50
 """Hits fetched beyond the cut at once: ties there are common with short texts, and larger groups rare."""
@@ -43,7 +42,7 @@ class EmbeddedRetriever:
         with index_errors("searched", self._opened.index):
             wanted = self._any_of(terms)
             if condition is not None:
-                wanted = _both(wanted, condition)
+                wanted = both(wanted, condition)
             if request.sort or request.collapse is not None:
                 found, matching = self._arranged(wanted, request)
             else:
@@ -95,7 +94,7 @@ class EmbeddedRetriever:
         places = {(each.address.segment_ord, each.address.doc): place for place, each in enumerate(found)}
         contributions: list[dict[str, float]] = [{} for _ in found]
         for term in terms:
-            for score, address in searcher.search(_both(self._any_of([term]), among), len(found)).hits:
+            for score, address in searcher.search(both(self._any_of([term]), among), len(found)).hits:
                 contributions[places[address.segment_ord, address.doc]][term.term] = score
         return [
             Found(replace(each.candidate, contributions=parts), each.address)
@@ -110,30 +109,6 @@ class EmbeddedRetriever:
         return query.boolean_query(parts)
 
 
-class EmbeddedStatistics:
-    """Document frequencies in one snapshot; deleted documents count until tantivy merges them away, as in Lucene."""
-
-    def __init__(self, opened: OpenTantivy, worker: Worker) -> None:
-        self._opened = opened
-        self._worker = worker
-
-    async def document_frequencies(
-        self,
-        terms: Sequence[str],
-        *,
-        deadline: Deadline,
-        caller: Caller | None = None,  # noqa: ARG002 - no index of this engine has rights
-    ) -> TermCounts:
-        return await self._worker.run_until(deadline, self.count, terms)
-
-    def count(self, terms: Sequence[str]) -> TermCounts:
-        """The same for callers that have a thread of their own."""
-        searcher = self._opened.searcher
-        with index_errors("searched", self._opened.index):
-            return TermCounts(
-                doc_count=searcher.num_docs, df={term: searcher.doc_freq("tokens", term) for term in terms}
-            )
-
-
-def _both(scored: tantivy.Query, condition: tantivy.Query) -> tantivy.Query:
+def both(scored: tantivy.Query, condition: tantivy.Query) -> tantivy.Query:
+    """What matches both; the score is the sum."""
     return tantivy.Query.boolean_query([(tantivy.Occur.Must, scored), (tantivy.Occur.Must, condition)])

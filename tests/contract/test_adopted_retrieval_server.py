@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from searchsvc.elastic.adopted.retriever import AdoptedPages, AdoptedRetriever, AdoptedStatistics
+from searchsvc.elastic.adopted.retriever import AdoptedPages, AdoptedRetriever
+from searchsvc.elastic.adopted.statistics import AdoptedStatistics
 from searchsvc.elastic.calls import Searches
 from searchsvc.elastic.client import connect
 from searchsvc.errors import (
@@ -27,6 +28,7 @@ from searchsvc.forms import plain_query
 from searchsvc.model import AnyOf, Deadline, Range, RangesFacet, RawFilter, TermsFacet
 from searchsvc.protocols import RetrieveRequest
 from searchsvc.schema import AdoptedIndex, Caller, FieldKind, IndexField, IndexSchema, TextField
+from tests.support.embedded import analyzer
 from tests.support.recorded_elasticsearch import recorded
 from tests.support.requests import wanted
 from tests.support.scripted_elasticsearch import Answer, cut_json, fails, hangs, page, says, scripted
@@ -54,7 +56,7 @@ Doing = Callable[["Readers", RetrieveRequest], Awaitable[Any]]
 class Readers:
     def __init__(self, searches: Searches, index: AdoptedIndex) -> None:
         self.retriever = AdoptedRetriever(searches, index, SCHEMA)
-        self.statistics = AdoptedStatistics(searches, index, SCHEMA)
+        self.statistics = AdoptedStatistics(searches, index, SCHEMA, analyzer())
         self.pages = AdoptedPages(searches, index, SCHEMA)
 
 

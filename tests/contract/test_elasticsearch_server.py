@@ -23,6 +23,7 @@ from searchsvc.errors import (
 )
 from searchsvc.model import Deadline, WeightedQuery, WeightedTerm
 from searchsvc.result import Retrieval
+from tests.support.embedded import analyzer
 from tests.support.model_servers import serving_raw
 from tests.support.recorded_elasticsearch import recorded
 from tests.support.requests import wanted
@@ -272,7 +273,7 @@ async def test_a_deadline_holds(deadline_ms: float) -> None:
 
 async def count_terms(server: Server) -> Any:
     async with searches(server.url) as through:
-        statistics = ElasticStatistics(through, INDEX)
+        statistics = ElasticStatistics(through, INDEX, analyzer())
         return await statistics.document_frequencies(
             ("python", "absent", "python", "失败"), deadline=Deadline.after_ms(DEADLINE_MS)
         )

@@ -17,7 +17,8 @@ from elasticsearch import AsyncElasticsearch
 from elasticsearch.helpers import async_bulk
 
 from searchsvc import forms
-from searchsvc.elastic.adopted.retriever import AdoptedPages, AdoptedRetriever, AdoptedStatistics
+from searchsvc.elastic.adopted.retriever import AdoptedPages, AdoptedRetriever
+from searchsvc.elastic.adopted.statistics import AdoptedStatistics
 from searchsvc.elastic.calls import Searches
 from searchsvc.elastic.client import connect
 from searchsvc.errors import BackendRejected, BackendUnavailable, InvalidRequest, Reason
@@ -40,7 +41,7 @@ from searchsvc.result import Expansion, ExpansionTerm, Retrieval
 from searchsvc.schema import AdoptedIndex, FieldKind, IndexField, IndexSchema, TextField
 from tests.support.adopted import make_articles
 from tests.support.elastic import CHINESE, ENGLISH, own_name, raw_client, soon
-from tests.support.embedded import retrieved_ids
+from tests.support.embedded import analyzer, retrieved_ids
 from tests.support.requests import wanted
 
 pytestmark = pytest.mark.es
@@ -143,7 +144,7 @@ class Opened:
         searches = Searches(client)
         self.raw = client
         self.retriever = AdoptedRetriever(searches, index, schema)
-        self.statistics = AdoptedStatistics(searches, index, schema)
+        self.statistics = AdoptedStatistics(searches, index, schema, analyzer())
         self.pages = AdoptedPages(searches, index, schema)
 
     async def search(self, text: str, **more: Any) -> Retrieval:

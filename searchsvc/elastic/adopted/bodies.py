@@ -108,6 +108,27 @@ def frequencies_body(prepared: Prepared, words: Sequence[str]) -> dict[str, Any]
     return body
 
 
+def pairs_body(prepared: Prepared, pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """How many documents hold both words of each pair, in this order, as `frequencies_body` counts them."""
+    filters = [{"bool": {"filter": [prepared.clauses.phrase(word) for word in pair]}} for pair in pairs]
+    body = {**_everything(prepared, []), "size": 0, "track_total_hits": False}
+    return {**body, "aggs": {"df": {"filters": {"filters": filters}}}}
+
+
+def holding_body(prepared: Prepared, words: Sequence[str], doc_ids: Sequence[str]) -> dict[str, Any]:
+    """Which of the documents are there and may be found, and by the names of phrases which words each holds."""
+    body = _everything(prepared, [_identified(prepared.index.doc_id, doc_ids)])
+    phrases = [prepared.clauses.phrase(word, name=f"{WORD}{place}") for place, word in enumerate(words)]
+    body["query"]["bool"]["should"] = phrases
+    return {
+        **body,
+        "size": len(doc_ids),
+        "track_total_hits": False,
+        **_returned(prepared.index),
+        "_source": False,
+    }
+
+
 def weighed_words(prepared: Prepared, request: RetrieveRequest) -> tuple[WeightedTerm, ...]:
     """The words of the query whose phrases are weighed against the whole; none unless an expansion is to come."""
     if not (request.expanding and _is_original(request.query) and prepared.clauses.fields):

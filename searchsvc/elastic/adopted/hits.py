@@ -10,6 +10,7 @@ from typing import Any
 
 from searchsvc.elastic.adopted.bodies import PHRASE, QUERY, WORD, passage_fields
 from searchsvc.elastic.adopted.fields import header
+from searchsvc.elastic.adopted.vectors import Place
 from searchsvc.elastic.hits import shape
 from searchsvc.errors import BackendRejected
 from searchsvc.model import Candidate, Ranking, Reading, SortKey, Value, WeightedTerm
@@ -55,6 +56,26 @@ def word_weight(reply: Any, words: Sequence[WeightedTerm], mass: float) -> float
                 text, phrases = text + named.get(QUERY, 0.0), phrases + by_words
     share = sum(word.weight for word in words) / mass if mass > 0 else 0.0
     return text / phrases * share if text > 0 else None
+
+
+def held(reply: Any, index: AdoptedIndex, words: Sequence[str]) -> dict[str, frozenset[str]]:
+    """Which of the words each document holds, by its id."""
+    with shape("a search"):
+        return {
+            _doc_id(hit, index): frozenset(
+                words[int(name.removeprefix(WORD))] for name in hit.get("matched_queries", ())
+            )
+            for hit in reply["hits"]["hits"]
+        }
+
+
+def places(reply: Any, index: AdoptedIndex) -> dict[str, Place]:
+    """Where the documents lie, by their ids."""
+    with shape("a search"):
+        return {
+            _doc_id(hit, index): Place(index=hit["_index"], id=hit["_id"], routing=hit.get("_routing"))
+            for hit in reply["hits"]["hits"]
+        }
 
 
 def _candidate(hit: Mapping[str, Any], index: AdoptedIndex, schema: IndexSchema, request: RetrieveRequest) -> Candidate:

@@ -10,7 +10,8 @@ from elasticsearch import AsyncElasticsearch
 
 from searchsvc.elastic.adopted.caps import Fields, read_fields, some
 from searchsvc.elastic.adopted.fields import header, not_in_mapping, schema_of
-from searchsvc.elastic.adopted.retriever import AdoptedPages, AdoptedRetriever, AdoptedStatistics
+from searchsvc.elastic.adopted.retriever import AdoptedPages, AdoptedRetriever
+from searchsvc.elastic.adopted.statistics import AdoptedStatistics
 from searchsvc.elastic.calls import Searches
 from searchsvc.elastic.errors import is_forbidden, translated
 from searchsvc.elastic.hits import shape
@@ -18,6 +19,7 @@ from searchsvc.errors import BackendRejected, BackendUnavailable, ConfigurationE
 from searchsvc.protocols import OpenIndex
 from searchsvc.schema import AdoptedIndex, IndexSchema
 from searchsvc.source_paths import picked
+from searchsvc.text import Analyzer
 
 _SAMPLE = 20
 """Documents that are looked through for names that the mapping does not have."""
@@ -28,10 +30,17 @@ _log = logging.getLogger(__name__)
 class AdoptedIndices:
     """The indices of the tables `[indices.NAME]`."""
 
-    def __init__(self, client: AsyncElasticsearch, searches: Searches, tables: Mapping[str, AdoptedIndex]) -> None:
-        """`tables` by the name that a request uses."""
+    def __init__(
+        self,
+        client: AsyncElasticsearch,
+        searches: Searches,
+        tables: Mapping[str, AdoptedIndex],
+        analyzer: Analyzer,
+    ) -> None:
+        """`tables` by the name that a request uses; `analyzer` cuts Chinese that an index has as characters."""
         self._client = client
         self._searches = searches
+        self._analyzer = analyzer
         self._tables = tables
         self._opened: dict[str, OpenIndex] = {}
         self._unmapped: dict[str, tuple[tuple[str, ...], frozenset[str]]] = {}
@@ -80,7 +89,7 @@ class AdoptedIndices:
         return OpenIndex(
             physical=physical,
             retriever=AdoptedRetriever(self._searches, index, schema),
-            statistics=AdoptedStatistics(self._searches, index, schema),
+            statistics=AdoptedStatistics(self._searches, index, schema, self._analyzer),
             pages=AdoptedPages(self._searches, index, schema),
             schema=schema,
             as_written=True,

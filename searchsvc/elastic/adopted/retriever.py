@@ -1,60 +1,31 @@
-"""Searching, counting and paging in one index that others made: under its own name, in its own order."""
+"""Searching and paging in one index that others made: under its own name, in its own order."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from searchsvc.elastic import hits
-from searchsvc.elastic.adopted.bodies import (
-    Prepared,
-    documents_body,
-    frequencies_body,
-    page_body,
-    search_body,
-    weighed_words,
-)
+from searchsvc.elastic.adopted.bodies import documents_body, page_body, search_body, weighed_words
 from searchsvc.elastic.adopted.explained import tokens
-from searchsvc.elastic.adopted.fields import header
 from searchsvc.elastic.adopted.hits import ranking, word_weight
-from searchsvc.elastic.calls import Searches, SearchReply
-from searchsvc.elastic.errors import filters_blamed, in_use, ranges_blamed, text_blamed
+from searchsvc.elastic.adopted.reader import AdoptedReader, serving
+from searchsvc.elastic.calls import SearchReply
+from searchsvc.elastic.errors import ranges_blamed
 from searchsvc.elastic.facets import facet_counts
 from searchsvc.elastic.pages import MAX_PLACES
 from searchsvc.elastic.pit import search_point
 from searchsvc.errors import BackendRejected, BackendUnavailable, InvalidRequest, Reason
-from searchsvc.model import Candidate, Deadline, Filters
-from searchsvc.protocols import BasePage, RetrieveRequest, TermCounts
+from searchsvc.model import Candidate
+from searchsvc.protocols import BasePage, RetrieveRequest
 from searchsvc.result import Retrieval
-from searchsvc.schema import AdoptedIndex, Caller, IndexSchema
 
 _NOT_MEASURED = "not measured, so 1: no hit has a word of the query as a phrase, or the query has too many words"
-_RED_HINT = "Look at GET _cluster/health: a shard may have no copy."
 _TOO_DEEP = "Result window is too large"
 
 
-class _Adopted:
-    """What the three readers share; the index is asked for by its name: an alias may hold a filter."""
-
-    def __init__(self, searches: Searches, index: AdoptedIndex, schema: IndexSchema) -> None:
-        """Raises ConfigurationError for a base_query that cannot be used."""
-        self._searches = searches
-        self._index = index
-        self._prepared = Prepared.of(index, schema)
-
-    def _need_fields(self, doing: str) -> None:
-        """Raises BackendRejected where no text field is left."""
-        if not self._prepared.clauses.fields:
-            problems = " ".join(self._prepared.schema.problems)
-            raise BackendRejected(
-                f"{header(self._index.name)} text_fields: none is left {doing}. {problems}".strip(),
-                hint="Mend the table, or the mapping.",
-            )
-
-
-class AdoptedRetriever(_Adopted):
+class AdoptedRetriever(AdoptedReader):
     """Runs the base query, with what was added to it; a Retriever."""
 
     async def retrieve(self, request: RetrieveRequest) -> Retrieval:
@@ -64,7 +35,7 @@ class AdoptedRetriever(_Adopted):
         name of a caller.
         """
         if self._index.base_query is None or request.query.phrases:
-            self._need_fields("to search in")
+            self.need_fields("to search in")
         words = weighed_words(self._prepared, request)
         try:
             reply = await self._search(request, named=bool(words) or request.explain)
@@ -88,7 +59,7 @@ class AdoptedRetriever(_Adopted):
         return self._retrieval(request, reply, 1.0 if weight is None else weight, detail)
 
     async def _search(self, request: RetrieveRequest, *, named: bool) -> SearchReply:
-        with ranges_blamed(request.facets), _serving(self._index, request.filters, request.query.text):
+        with ranges_blamed(request.facets), serving(self._index, request.filters, request.query.text):
             return await self._searches.search(
                 self._index.target,
                 search_body(self._prepared, request),
@@ -113,39 +84,18 @@ class AdoptedRetriever(_Adopted):
         )
 
 
-class AdoptedStatistics(_Adopted):
-    """Document frequencies of words as phrases over the text fields; TermStatistics."""
-
-    async def document_frequencies(
-        self, terms: Sequence[str], *, deadline: Deadline, caller: Caller | None = None
-    ) -> TermCounts:
-        """Df of every word given among the documents that the base query may find, and how many those are.
-
-        Raises StageError; Unauthenticated and Forbidden in the name of a caller.
-        """
-        self._need_fields("to count words in")
-        distinct = tuple(dict.fromkeys(terms))
-        with _serving(self._index):
-            reply = await self._searches.search(
-                self._index.target, frequencies_body(self._prepared, distinct), deadline=deadline, caller=caller
-            )
-        if reply.partial:
-            raise BackendUnavailable(f"Words of {self._index.target} cannot be counted: {reply.partial}")
-        return hits.term_counts(reply.body, distinct)
-
-
-class AdoptedPages(_Adopted):
+class AdoptedPages(AdoptedReader):
     """Pages in the base query's own order; their view is a point in time."""
 
     async def base(self, request: RetrieveRequest, *, start: int, view: str) -> BasePage:
         if start >= MAX_PLACES:
             raise _too_deep(MAX_PLACES)
         if self._index.base_query is None:
-            self._need_fields("to search in")
+            self.need_fields("to search in")
         size = min(request.top_k + 1, MAX_PLACES - start)
         wanted = replace(request, top_k=size, facets=(), explain=False, expanding=False)
         try:
-            with _serving(self._index, request.filters, request.query.text):
+            with serving(self._index, request.filters, request.query.text):
                 reply = await search_point(
                     self._searches,
                     self._index.target,
@@ -163,7 +113,7 @@ class AdoptedPages(_Adopted):
         if not doc_ids:
             return {}
         unsorted = replace(request, sort=(), collapse=None, explain=False)
-        with _serving(self._index, request.filters):
+        with serving(self._index, request.filters):
             reply = await self._searches.search(
                 self._index.target,
                 documents_body(self._prepared, unsorted, doc_ids),
@@ -174,16 +124,6 @@ class AdoptedPages(_Adopted):
             raise BackendUnavailable(f"Documents of {self._index.target} cannot be fetched: {reply.partial}")
         found = ranking(reply.body, self._index, self._prepared.schema, unsorted)
         return {each.doc_id: each for each in found}
-
-
-@contextmanager
-def _serving(index: AdoptedIndex, filters: Filters = (), text: str = "") -> Iterator[None]:
-    """Around calls: what was done to the index, and what a caller asked of it that it does not take."""
-    try:
-        with in_use(index.target), filters_blamed(filters), text_blamed(text):
-            yield
-    except BackendUnavailable as error:
-        raise (error if error.hint else BackendUnavailable(error.message, hint=_RED_HINT)) from error
 
 
 def _too_deep(places: int) -> InvalidRequest:
