@@ -104,7 +104,8 @@ class Expanding:
 
     async def _run(self, method: Method) -> Outcome:
         started = time.perf_counter()
-        expansion, error = None, None
+        expansion: Expansion | None = None
+        error: StageError | None = None
         try:
             expansion = await self._expanded(method)
         except BackendTimeout as timeout:

@@ -11,7 +11,7 @@ from searchsvc.account import Account
 from searchsvc.checks import check_fields, checked
 from searchsvc.cursor import first_cursor, read_cursor
 from searchsvc.errors import BackendTimeout, InvalidRequest, UnknownIndex
-from searchsvc.model import FIRST_PAGE, Deadline, SearchRequest
+from searchsvc.model import FIRST_PAGE, Deadline, Mode, SearchRequest
 from searchsvc.paging import page_after
 from searchsvc.pipeline import Pipeline
 from searchsvc.protocols import Engine, OpenIndex, Retriever
@@ -50,6 +50,15 @@ class SearchService:
         if request.cursor in (None, FIRST_PAGE):
             return _with_cursor(await pipeline.search(request, deadline), request, opened)
         return await self._later_page(request, opened, pipeline, deadline)
+
+    async def expand(self, request: SearchRequest) -> SearchResult:
+        """What the expansion of the query comes to: no hits, no second retrieval, no reranking.
+
+        The original query is retrieved for the methods that read what it finds. Raises as `search`.
+        """
+        options = replace(request.expansion, retrieves=False)
+        rerank = replace(request.rerank, mode=Mode.OFF)
+        return await self.search(replace(request, top_k=0, offset=0, cursor=None, expansion=options, rerank=rerank))
 
     async def opened(self, index: str) -> OpenIndex:
         """A published index. Raises UnknownIndex with the nearest right name, StageError."""

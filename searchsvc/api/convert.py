@@ -94,6 +94,8 @@ def to_reply(
             "reason": account.reason,
             "method": account.method,
             "form": account.form,
+            "weight": account.weight,
+            "policy": dict(account.policy),
             "explanation": account.explanation,
             "terms": [_term(term) for term in account.terms],
         },
@@ -165,6 +167,7 @@ def _term(term: ExpansionTerm) -> dict[str, Any]:
         "source_text": term.source_text,
         "kept": term.kept,
         "reason": term.reason,
+        "hits_alone": term.hits_alone,
     }
 
 

@@ -9,13 +9,26 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstrai
 from searchsvc.api.unions import OBJECT, WORD, FacetsBody, FieldName, FiltersBody, SortBody, Strict, shape
 
 _Name = Annotated[str, StringConstraints(max_length=64)]
+_Methods = Annotated[str, StringConstraints(max_length=256)]
+
+
+class MethodBody(Strict):
+    """One of the methods that expand a query together."""
+
+    name: _Name
+    weight: float = Field(1.0, gt=0, le=10, description="Its share among them.")
 
 
 class ExpansionBody(Strict):
     """How to expand the query."""
 
-    mode: Literal["off", "on", "auto"] = "on"
-    method: _Name | None = Field(None, description="llm or neighbours.")
+    mode: Literal["off", "on", "auto", "shadow"] = Field(
+        "on", description="auto: on where it is worth it; shadow: decide and log as auto, answer as off."
+    )
+    method: str | None = Field(
+        None, max_length=256, description="llm, neighbours, prf, dictionary, or several: llm+dictionary*0.5."
+    )
+    methods: list[MethodBody] | None = Field(None, min_length=1, max_length=8, description="The same, as a list.")
     form: Literal["mixture", "keywords", "concat", "rrf", "zscore"] | None = None
     weight: float | None = Field(None, ge=0, le=1, description="λ: how much the expansion weighs.")
     terms: int | None = Field(None, ge=1, le=256, description="n: at most so many expansion terms.")
@@ -32,7 +45,7 @@ class RerankBody(Strict):
 
 
 _word_or_object = Discriminator(lambda value: OBJECT if shape(value) == OBJECT else WORD)
-_Expansion = Annotated[Annotated[_Name, Tag(WORD)] | Annotated[ExpansionBody, Tag(OBJECT)], _word_or_object]
+_Expansion = Annotated[Annotated[_Methods, Tag(WORD)] | Annotated[ExpansionBody, Tag(OBJECT)], _word_or_object]
 _Rerank = Annotated[Annotated[Literal["off", "on"], Tag(WORD)] | Annotated[RerankBody, Tag(OBJECT)], _word_or_object]
 
 
@@ -55,7 +68,14 @@ class SearchBody(Strict):
     highlight: list[FieldName] = Field(
         default_factory=list, max_length=8, description="Source fields in which matched words are marked."
     )
-    expansion: _Expansion = Field("auto", description="off, on, auto, a method's name, or an object.")
+    expansion: _Expansion = Field(
+        "auto", description="off, on, auto, shadow, a method's name, several as llm+dictionary*0.5, or an object."
+    )
+    expansion_wait: Literal["answer", "complete"] = Field(
+        "answer",
+        description="answer: an expansion that is not there in its slice of timeout_ms is pending, and serves the next"
+        " caller; complete: wait for it as long as timeout_ms lets anything come after it.",
+    )
     rerank: _Rerank = "on"
     explain: bool = False
     timeout_ms: int = Field(2000, ge=1, le=60_000, description="For the whole request.")
@@ -72,15 +92,18 @@ class TermReply(BaseModel):
     source_text: str
     kept: bool
     reason: str
+    hits_alone: int | None = Field(description="Hits of this page that match nothing of the query but this term.")
 
 
 class ExpansionReply(BaseModel):
     """What was decided about expansion and what came of it."""
 
-    decision: Literal["expanded", "skipped", "degraded"]
+    decision: Literal["expanded", "skipped", "degraded", "pending"]
     reason: str
     method: str | None
     form: str | None
+    weight: float | None = Field(description="λ, as it was used.")
+    policy: dict[str, Any] = Field(description="What auto went by; empty where a rule decided.")
     explanation: str
     terms: list[TermReply]
 
@@ -151,7 +174,7 @@ class StageReply(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     stage: Literal["retrieve", "expand", "retrieve_expanded", "rerank"]
-    status: Literal["ok", "skipped", "degraded"]
+    status: Literal["ok", "skipped", "pending", "degraded"]
     reason: str | None
     took_ms: float
 
