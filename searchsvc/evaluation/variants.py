@@ -100,6 +100,16 @@ def parse_variant(written: str) -> Variant:
     )
 
 
+def changed(variant: Variant, name: str, changes: Mapping[str, str | None]) -> Variant:
+    """The variant under another name with other values for some of its keys; None takes a key away.
+
+    Raises ConfigurationError as `parse_variant`.
+    """
+    options = {**_options(name, variant.spec), **changes}
+    spec = ",".join(f"{key}={value}" for key, value in options.items() if value is not None)
+    return parse_variant(f"{name}:{spec}")
+
+
 def check_methods(variants: Sequence[Variant], methods: Sequence[str]) -> None:
     """Raises ConfigurationError if a variant names an expansion method that is not among `methods`."""
     for variant in variants:

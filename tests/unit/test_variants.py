@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from searchsvc.errors import ConfigurationError
-from searchsvc.evaluation.variants import TIMEOUT_MS, check_methods, parse_variant, parse_variants
+from searchsvc.evaluation.variants import TIMEOUT_MS, changed, check_methods, parse_variant, parse_variants
 from searchsvc.model import ExpansionOptions, Form, MethodShare, Mode, RerankOptions, RerankQuery
 
 
@@ -159,3 +159,12 @@ def test_what_is_written_is_what_is_read(expansion, rerank, modes, timeout_ms, o
     assert variant.expansion == ExpansionOptions(mode=modes[0], **expansion)
     assert variant.rerank == RerankOptions(mode=modes[1], **rerank)
     assert variant.timeout_ms == timeout_ms
+
+
+def test_some_keys_of_a_variant_can_be_changed():
+    variant = parse_variant("v:expansion=llm,rerank.instruction=find, then read,rerank.depth=20,timeout_ms=900")
+
+    other = changed(variant, "w", {"expansion": "off", "rerank.depth": None, "rerank": "on"})
+
+    assert other == parse_variant("w:expansion=off,rerank.instruction=find, then read,timeout_ms=900,rerank=on")
+    assert other.keys == {"expansion", "rerank.instruction", "timeout_ms", "rerank"}
