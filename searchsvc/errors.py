@@ -146,6 +146,11 @@ class Overloaded(StageError):
 
     reason = Reason.CAPACITY_OVERLOADED
 
+    def __init__(self, message: str, *, hint: str = "", retry_after_s: float | None = None) -> None:
+        """`retry_after_s`: how long it asks to be left alone, in seconds; None: it does not say."""
+        super().__init__(message, hint=hint)
+        self.retry_after_s = retry_after_s
+
 
 class QuotaExceeded(Overloaded):
     """A limit of the account is reached: calls a minute, tokens a minute, or money; the message names it."""
