@@ -16,7 +16,7 @@ from searchsvc.elastic.client import connect
 from searchsvc.elastic.engine import ElasticEngine
 from searchsvc.errors import Forbidden, SearchError, Unauthenticated, UnknownIndex
 from searchsvc.forms import plain_query
-from searchsvc.model import Exists, Range, TermsFacet
+from searchsvc.model import Candidate, Exists, Range, TermsFacet
 from searchsvc.protocols import OpenIndex, RetrieveRequest
 from searchsvc.schema import AdoptedIndex, Caller, TextField
 from tests.conftest import StartNodes
@@ -152,6 +152,28 @@ async def test_document_frequencies_count_what_the_caller_may_see(url: str, arti
     assert all(0 < hers.df[word] < everything.df[word] for word in ("python", "网络"))
 
 
+async def test_term_statistics_tell_what_the_caller_may_see(url: str, articles: Articles) -> None:
+    """Of comments she may see nothing: neither in counts nor in the terms of documents."""
+    hidden = next(doc_id for doc_id in articles if doc_id not in visible(articles))
+    shown = next(doc_id for doc_id in visible(articles) if articles[doc_id].get("comments"))
+    candidates = [Candidate(doc_id=doc_id, score=1.0) for doc_id in (hidden, shown)]
+    words = ["python", "网络", "module"]
+    async with articles_opened(url) as index:
+        of = index.statistics
+        hers = await of.tokens(candidates, deadline=soon(), caller=EVE)
+        all_of_them = await of.tokens(candidates, deadline=soon(), caller=BOSS)
+        held = await of.holding(words, list(articles), deadline=soon(), caller=EVE)
+        df = await of.document_frequencies(words, deadline=soon(), caller=EVE)
+        pairs = await of.pair_frequencies([(word, word) for word in words], deadline=soon(), caller=EVE)
+
+    assert not hers[0]
+    assert hers[1] < all_of_them[1]
+    assert all_of_them[0]
+    assert {doc_id for doc_id, found in held.items() if found} <= visible(articles)
+    assert {word: sum(word in each for each in held.values()) for word in words} == df.df
+    assert {one: count for (one, _), count in pairs.items()} == df.df
+
+
 async def test_pages_hold_what_the_caller_may_see(url: str, articles: Articles) -> None:
     paged: list[str] = []
     async with articles_opened(url) as index:
@@ -187,6 +209,9 @@ async def test_credentials_that_do_not_hold_are_told_and_never_repeated(
         calls: list[Callable[[], Awaitable[object]]] = [
             lambda: index.retriever.retrieve(asked(caller=who)),
             lambda: index.statistics.document_frequencies(["python"], deadline=soon(), caller=who),
+            lambda: index.statistics.pair_frequencies([("python", "error")], deadline=soon(), caller=who),
+            lambda: index.statistics.holding(["python"], ["a-00001"], deadline=soon(), caller=who),
+            lambda: index.statistics.tokens([Candidate(doc_id="a-00001", score=1)], deadline=soon(), caller=who),
             lambda: index.pages.base(asked(caller=who), start=0, view=""),
             lambda: index.pages.documents(asked(caller=who), ["a-00001"]),
         ]
