@@ -10,29 +10,30 @@ from typing import Any
 from rich.markup import escape
 
 from searchsvc.cli.common import out, print_json, talk
-from searchsvc.cli.evaluate_plan import LiveOutcome, LivePlan
-from searchsvc.cli.variant_runs import run_paths
-from searchsvc.evaluation.change_tables import change_table, cost_table, unknown_token_lines, worth_table
+from searchsvc.cli.evaluate_figures import Figures, cost_lines, print_figures
+from searchsvc.cli.evaluate_plan import IndexPlan, Outputs
+from searchsvc.cli.variant_runs import Bench, run_paths
+from searchsvc.evaluation.absent import Absent
+from searchsvc.evaluation.change_tables import change_table, worth_table
 from searchsvc.evaluation.qrels import QrelsFile
-from searchsvc.evaluation.report import VariantReport
-from searchsvc.evaluation.tables import measure_table, missed_lines, time_table
+from searchsvc.evaluation.tables import cost_table
 from searchsvc.evaluation.unjudged import DEPTH, PERSISTENCE, ChangeReport, worth_judging
-from searchsvc.evaluation.variants import parse_variants
+from searchsvc.evaluation.variants import DEFAULT_VARIANTS
 from searchsvc.terminal import printable
 
 _WORTH = 10
 """How many queries are named as worth judging first."""
 
 
-def tell_changes(plan: LivePlan, outcome: LiveOutcome, reports: Sequence[ChangeReport], *, json: bool) -> None:
+def tell_changes(plan: IndexPlan, bench: Bench, reports: Sequence[ChangeReport], outputs: Outputs) -> None:
     """Without judgements."""
-    worth = worth_judging(reports, plan.queries, _WORTH)
-    if json:
+    worth = worth_judging(reports, bench.answered, _WORTH)
+    if outputs.json:
         parts = {"rbo_persistence": PERSISTENCE, "judge_first": [each.as_json() for each in worth]}
-        print_json(_head(plan, outcome) | parts | {"variants": [each.as_json() for each in reports]})
+        print_json(_head(plan, bench, outputs) | parts | {"variants": [each.as_json() for each in reports]})
         return
     console = out()
-    console.print(_title(plan, outcome))
+    console.print(_title(plan, bench))
     console.print()
     console.print(change_table(reports))
     console.print(
@@ -41,7 +42,7 @@ def tell_changes(plan: LivePlan, outcome: LiveOutcome, reports: Sequence[ChangeR
     )
     console.print()
     console.print(cost_table(reports))
-    for line in [*missed_lines(reports), *unknown_token_lines(reports)]:
+    for line in cost_lines(reports):
         console.print(line)
     console.print()
     if not reports[1:]:
@@ -55,60 +56,50 @@ def tell_changes(plan: LivePlan, outcome: LiveOutcome, reports: Sequence[ChangeR
 
 
 def tell_measures(
-    plan: LivePlan, qrels: QrelsFile, outcome: LiveOutcome, reports: Sequence[VariantReport], *, json: bool
+    plan: IndexPlan, qrels: QrelsFile, bench: Bench, found: Figures, *, absent: Absent | None, outputs: Outputs
 ) -> None:
-    """With judgements."""
-    shares = {run.variant.name: _unjudged_share(run.rankings, qrels) for run in outcome.runs}
-    if json:
+    """With judgements; `absent` is None where the index was not asked for what no ranking holds."""
+    shares = {each.variant.name: _unjudged_share(each.rankings, qrels) for each in bench.outcomes.runs()}
+    if outputs.json:
         parts = {
             "qrels_file": str(qrels.path),
-            "measures": plan.measures,
             "queries_without_judgement": plan.unjudged,
-            "judgements": _judgements_json(qrels, outcome),
+            "judgements": _judgements_json(qrels, absent),
             "unjudged_at_10": shares,
         }
-        print_json(_head(plan, outcome) | parts | {"variants": [each.as_json() for each in reports]})
+        print_json(_head(plan, bench, outputs) | parts | found.as_json())
         return
     console = out()
-    console.print(_title(plan, outcome))
-    for line in _left_out(plan, qrels, outcome):
+    console.print(_title(plan, bench))
+    for line in _left_out(plan, qrels) + _absent_lines(plan, qrels, bench, absent):
         console.print(f"[yellow]{escape(printable(line))}[/]")
     if any(qrels.sources):
         told = ", ".join(f"{count} {source or 'of no named source'}" for source, count in qrels.sources.items())
         console.print(escape(printable(f"judgements: {told}")))
-    console.print()
-    console.print(measure_table(reports))
     told = ", ".join(f"{name} {share:.1%}" for name, share in shares.items())
-    console.print(escape(f"without judgement among the first 10, counted as not relevant: {told}"))
-    console.print()
-    console.print(time_table(reports))
-    for line in missed_lines(reports):
-        console.print(line)
+    print_figures(console, found, below=[f"without judgement among the first 10, counted as not relevant: {told}"])
 
 
-def _head(plan: LivePlan, outcome: LiveOutcome) -> dict[str, Any]:
+def _head(plan: IndexPlan, bench: Bench, outputs: Outputs) -> dict[str, Any]:
     return {
         "index": plan.index,
         "queries_file": str(plan.file),
-        "queries": len(plan.queries),
-        "engine": outcome.info["engine"],
-        **outcome.made_by.as_json(),
-        "analysis": outcome.info["analysis"],
+        **bench.as_json(),
+        "serving": plan.comparison.serving,
         "depth": plan.depth,
-        "runs": run_paths(plan.variants, plan.runs),
+        "runs": run_paths(plan.comparison.variants, outputs.runs),
     }
 
 
-def _title(plan: LivePlan, outcome: LiveOutcome) -> str:
+def _title(plan: IndexPlan, bench: Bench) -> str:
     judged = "" if plan.qrels is None else "judged "
-    parts = f"engine {outcome.info['engine']}, {outcome.made_by.words()}"
-    return escape(printable(f"{plan.index}: {len(plan.queries)} {judged}queries of {plan.file}; {parts}"))
+    return escape(printable(f"{plan.index}: {len(bench.outcomes)} {judged}queries of {plan.file}; {bench.words()}"))
 
 
-def _judge_command(plan: LivePlan) -> str:
+def _judge_command(plan: IndexPlan) -> str:
     """With the variants of this run, unless they are those that judge takes anyway."""
-    named = [] if plan.variants == parse_variants(()) else plan.variants
-    specs = [part for each in named for part in ("--variant", f"{each.name}:{each.spec}")]
+    written = [f"{each.name}:{each.spec}" for each in plan.comparison.variants]
+    specs = [] if written == list(DEFAULT_VARIANTS) else [part for each in written for part in ("--variant", each)]
     return shlex.join(["searchsvc", "judge", "--index", plan.index, "--queries", str(plan.file), *specs])
 
 
@@ -122,18 +113,18 @@ def _unjudged_share(rankings: Mapping[str, Sequence[str]], qrels: QrelsFile) -> 
     return sum(pair not in qrels.lines for pair in shown) / len(shown) if shown else 0.0
 
 
-def _judgements_json(qrels: QrelsFile, outcome: LiveOutcome) -> dict[str, Any]:
+def _judgements_json(qrels: QrelsFile, absent: Absent | None) -> dict[str, Any]:
     return {
         "count": len(qrels.lines),
         "sources": qrels.sources,
         "repeated": qrels.repeated,
         "without_grade": qrels.ungraded,
         "unknown_queries": None if qrels.unknown is None else asdict(qrels.unknown),
-        "absent_documents": None if outcome.absent is None else asdict(outcome.absent),
+        "absent_documents": None if absent is None else asdict(absent),
     }
 
 
-def _left_out(plan: LivePlan, qrels: QrelsFile, outcome: LiveOutcome) -> list[str]:
+def _left_out(plan: IndexPlan, qrels: QrelsFile) -> list[str]:
     """A line for each kind of query or judgement that does not count as it stands in the files."""
     counted = (
         (plan.unjudged, "queries have no judgement and are left out"),
@@ -150,11 +141,10 @@ def _left_out(plan: LivePlan, qrels: QrelsFile, outcome: LiveOutcome) -> list[st
             f"{unknown.judgements} judgements of {unknown.queries} queries that are not in {plan.file} are left out:"
             f" {qrels.path} line {unknown.first_line} names {unknown.first!r}"
         )
-    return lines + _absent_lines(plan, qrels, outcome)
+    return lines
 
 
-def _absent_lines(plan: LivePlan, qrels: QrelsFile, outcome: LiveOutcome) -> list[str]:
-    absent = outcome.absent
+def _absent_lines(plan: IndexPlan, qrels: QrelsFile, bench: Bench, absent: Absent | None) -> list[str]:
     if absent is None or not absent.unranked:
         return []
     if absent.problem:
@@ -164,7 +154,7 @@ def _absent_lines(plan: LivePlan, qrels: QrelsFile, outcome: LiveOutcome) -> lis
         ]
     if not absent.judgements:
         return []
-    found = next((doc_ids[0] for run in outcome.runs for doc_ids in run.rankings.values() if doc_ids), None)
+    found = next((doc_ids[0] for run in bench.outcomes.runs() for doc_ids in run.rankings.values() if doc_ids), None)
     like = "" if found is None else f"; ids there look like {found!r}"
     return [
         f"{absent.judgements} judgements, {absent.relevant} of them relevant, name documents that are not in"

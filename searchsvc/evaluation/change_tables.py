@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from rich.markup import escape
 from rich.table import Table
 
-from searchsvc.evaluation.runner import Tokens
 from searchsvc.evaluation.tables import plain_table
 from searchsvc.evaluation.unjudged import ChangeReport, Worth
 from searchsvc.terminal import printable
@@ -21,19 +20,6 @@ def change_table(reports: Sequence[ChangeReport]) -> Table:
         table.add_column(column, justify="right", no_wrap=True)
     for report in reports:
         table.add_row(report.name, *_compared(report))
-    return table
-
-
-def cost_table(reports: Sequence[ChangeReport]) -> Table:
-    """One line for each variant: milliseconds of a search, tokens of language models, queries without a stage."""
-    table = plain_table()
-    table.add_column("variant", overflow="fold")
-    for column in ("p50 ms", "p95 ms", "LLM calls", "tokens in", "tokens out", "degraded"):
-        table.add_column(column, justify="right", no_wrap=True)
-    for report in reports:
-        times = report.times()
-        spent = _spent(report.all_tokens)
-        table.add_row(report.name, f"{times['p50']:.1f}", f"{times['p95']:.1f}", *spent, str(report.missed_queries))
     return table
 
 
@@ -51,16 +37,6 @@ def worth_table(worth: Sequence[Worth]) -> Table:
     return table
 
 
-def unknown_token_lines(reports: Sequence[ChangeReport]) -> list[str]:
-    """A line of markup for each variant some of whose tokens are not known."""
-    return [
-        f"[yellow]{escape(report.name)}: {report.all_tokens.unknown} of {report.all_tokens.calls} LLM calls did not"
-        " tell their tokens, which are in no sum[/]"
-        for report in reports
-        if report.all_tokens.unknown
-    ]
-
-
 def _compared(report: ChangeReport) -> tuple[str, ...]:
     if not report.changes:
         return "", "", "", "", str(report.empty), ""
@@ -73,10 +49,6 @@ def _compared(report: ChangeReport) -> tuple[str, ...]:
         str(report.empty),
         f"{means['rescued']:.0f}",
     )
-
-
-def _spent(tokens: Tokens) -> tuple[str, str, str]:
-    return str(tokens.calls), str(tokens.input), str(tokens.output)
 
 
 def _told(each: Worth) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +24,7 @@ _ROUNDING = 1e-9
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """One variant against the first, on the same queries."""
+    """One variant against the baseline, on the same queries."""
 
     mean: float
     interval: tuple[float, float] | None
@@ -32,13 +33,43 @@ class Difference:
     """Two-sided, paired permutation test of the mean."""
     harm: float
     """Share of the queries that lose more than HARM."""
+    wins: int
+    """Queries that gain."""
+    ties: int
+    losses: int
+
+    def as_json(self, measure: str) -> dict[str, Any]:
+        """As the account of a variant against the baseline has it."""
+        return {
+            "measure": measure,
+            "diff": self.mean,
+            "ci95": self.interval,
+            "p": self.p_value,
+            "wins": self.wins,
+            "ties": self.ties,
+            "losses": self.losses,
+            "harm_rate": self.harm,
+        }
 
 
-def difference(first: PerQuery, other: PerQuery) -> Difference:
-    """`other` − `first`, over the queries of `first`; the same figures on every run."""
-    gains = np.array([other[query_id] - value for query_id, value in first.items()])
-    harm = float(np.mean(gains < -HARM - _ROUNDING))
-    return Difference(mean=float(gains.mean()), interval=_interval(gains), p_value=_p_value(gains), harm=harm)
+def difference(baseline: PerQuery, other: PerQuery) -> Difference:
+    """`other` − `baseline`, over the queries of `baseline`; the same figures on every run."""
+    gains = np.array([other[query_id] - value for query_id, value in baseline.items()])
+    wins, losses = int(np.sum(gains > _ROUNDING)), int(np.sum(gains < -_ROUNDING))
+    return Difference(
+        mean=float(gains.mean()),
+        interval=_interval(gains),
+        p_value=_p_value(gains),
+        harm=harm_rate(gains),
+        wins=wins,
+        ties=len(gains) - wins - losses,
+        losses=losses,
+    )
+
+
+def harm_rate(gains: npt.NDArray[np.float64]) -> float:
+    """Share of the gains (one for each query) that are losses of more than HARM."""
+    return float(np.mean(gains < -HARM - _ROUNDING))
 
 
 def _interval(gains: npt.NDArray[np.float64]) -> tuple[float, float] | None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from searchsvc.errors import Reason, SearchError
 from searchsvc.evaluation.variants import Variant
 from searchsvc.model import SearchRequest
-from searchsvc.result import SearchResult, StageStatus, StageTrace
+from searchsvc.result import Decided, ExpansionAccount, ExpansionTerm, SearchResult, StageStatus, StageTrace
 
 Search = Callable[[SearchRequest], Awaitable[SearchResult]]
 """The service's search."""
@@ -35,6 +35,31 @@ class Tokens:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Added:
+    """What became of the expansion of one query."""
+
+    decision: Decided
+    reason: str
+    method: str | None = None
+    terms: tuple[str, ...] = ()
+    """Those that joined the query, as a person reads them, the heaviest first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What one variant made of one query."""
+
+    ranking: tuple[str, ...]
+    """Ids of documents, best first."""
+    took_ms: float
+    """Of the whole search."""
+    missed: tuple[StageTrace, ...]
+    """The stages that the variant asks for and the query did without."""
+    tokens: Tokens
+    added: Added
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VariantRun:
     """What one variant made of the queries."""
 
@@ -47,36 +72,71 @@ class VariantRun:
     """The stages that the variant asks for and a query did without, by query id; nothing for all others."""
     tokens: Mapping[str, Tokens]
     """By query id."""
+    added: Mapping[str, Added] = field(default_factory=dict)
+    """What became of the expansion, by query id."""
 
 
-async def run_variant(
-    variant: Variant,
+class Outcomes:
+    """What came of the queries so far: of each either all variants or none, so that the rest stays paired."""
+
+    def __init__(self, variants: Sequence[Variant]) -> None:
+        self.variants = tuple(variants)
+        self._by_query: dict[str, tuple[Outcome, ...]] = {}
+
+    def __len__(self) -> int:
+        """How many queries all variants have answered."""
+        return len(self._by_query)
+
+    def __contains__(self, query_id: object) -> bool:
+        """Whether all variants have answered the query."""
+        return query_id in self._by_query
+
+    def add(self, query_id: str, outcomes: Sequence[Outcome]) -> None:
+        """One outcome for each variant, in their order."""
+        self._by_query[query_id] = tuple(outcomes)
+
+    def runs(self) -> list[VariantRun]:
+        """By variant what is there."""
+        return [self._run(place, variant) for place, variant in enumerate(self.variants)]
+
+    def _run(self, place: int, variant: Variant) -> VariantRun:
+        found = {query_id: outcomes[place] for query_id, outcomes in self._by_query.items()}
+        return VariantRun(
+            variant=variant,
+            rankings={query_id: each.ranking for query_id, each in found.items()},
+            took_ms={query_id: each.took_ms for query_id, each in found.items()},
+            missed={query_id: each.missed for query_id, each in found.items() if each.missed},
+            tokens={query_id: each.tokens for query_id, each in found.items()},
+            added={query_id: each.added for query_id, each in found.items()},
+        )
+
+
+async def run_queries(
+    outcomes: Outcomes,
     queries: Mapping[str, str],
     *,
     index: str,
     depth: int,
-    search: Search,
+    searches: Sequence[Search],
     done: Callable[[], None],
-) -> VariantRun:
-    """Search for every query, one at a time so that the times are those of a lone search.
+) -> None:
+    """Search for every query by every variant, one at a time so that the times are those of a lone search.
 
-    `done` is called after each.
+    Query by query, so that what is done when somebody interrupts is done by all variants. Which variant is first goes
+    round: whoever comes second finds the pages of the index read already. `searches` are those of the variants, in
+    their order. `done` is called after each query.
+
     Raises SearchError naming variant and query if a search has no answer: a figure without it would lie.
     """
-    rankings: dict[str, tuple[str, ...]] = {}
-    took_ms: dict[str, float] = {}
-    missed: dict[str, tuple[StageTrace, ...]] = {}
-    tokens: dict[str, Tokens] = {}
-    for query_id, user_query in queries.items():
-        started = time.perf_counter()
-        result = await answered(search, variant, variant.request(query_id, user_query, index=index, depth=depth))
-        took_ms[query_id] = (time.perf_counter() - started) * 1000
-        rankings[query_id] = tuple(hit.candidate.doc_id for hit in result.hits)
-        if traces := tuple(filter(is_missed, result.stages)):
-            missed[query_id] = traces
-        tokens[query_id] = sum(map(_tokens, result.stages), Tokens())
+    ways = list(enumerate(zip(outcomes.variants, searches, strict=True)))
+    for number, (query_id, user_query) in enumerate(queries.items()):
+        first = number % len(ways)
+        found: dict[int, Outcome] = {}
+        for place, (variant, search) in ways[first:] + ways[:first]:
+            request = variant.request(query_id, user_query, index=index, depth=depth)
+            found[place] = await _outcome(search, variant, request)
+        outcomes.add(query_id, [found[place] for place in sorted(found)])
         done()
-    return VariantRun(variant=variant, rankings=rankings, took_ms=took_ms, missed=missed, tokens=tokens)
 
 
 async def answered(search: Search, variant: Variant, request: SearchRequest) -> SearchResult:
@@ -89,11 +149,37 @@ async def answered(search: Search, variant: Variant, request: SearchRequest) -> 
 
 
 def is_missed(trace: StageTrace) -> bool:
-    """Degraded, or skipped for want of a part: then the variant is not what its name says."""
+    """Degraded, or skipped for want of a part: then the variant is not what its name says. Pending is no fault."""
     return trace.status is StageStatus.DEGRADED or trace.reason is Reason.NOT_CONFIGURED
 
 
+async def _outcome(search: Search, variant: Variant, request: SearchRequest) -> Outcome:
+    started = time.perf_counter()
+    result = await answered(search, variant, request)
+    return Outcome(
+        took_ms=(time.perf_counter() - started) * 1000,
+        ranking=tuple(hit.candidate.doc_id for hit in result.hits),
+        missed=tuple(filter(is_missed, result.stages)),
+        tokens=sum(map(_tokens, result.stages), Tokens()),
+        added=_added(result.expansion),
+    )
+
+
+def _added(account: ExpansionAccount) -> Added:
+    def weight(term: ExpansionTerm) -> float:
+        return -term.weight
+
+    kept = sorted((term for term in account.terms if term.kept), key=weight)
+    return Added(
+        decision=account.decision,
+        reason=account.reason,
+        method=account.method,
+        terms=tuple(dict.fromkeys(term.surface or term.term for term in kept)),
+    )
+
+
 def _tokens(trace: StageTrace) -> Tokens:
+    """Of a stage whatever became of it: a call whose answer could not be used has cost the same."""
     counts = [(call.get("input_tokens"), call.get("output_tokens")) for call in trace.detail.get("calls", ())]
     return Tokens(
         calls=len(counts),

@@ -9,37 +9,80 @@ from rich.table import Table
 
 from searchsvc.evaluation.collection import Collection, Corpus
 from searchsvc.evaluation.comparison import HARM, Difference
+from searchsvc.evaluation.extremes import Extreme
+from searchsvc.evaluation.grid import Grid
 from searchsvc.evaluation.report import RunReport, VariantReport
+from searchsvc.terminal import printable
+
+_COMPARED = ("Δ first", "95 % interval", "p", "won/tied/lost", f"lose > {HARM}")
+_TERMS = 12
+"""How many terms of an expansion are shown: the heaviest."""
 
 
 def measure_table(reports: Sequence[VariantReport]) -> Table:
-    """One line for each measure and variant: the mean, and the difference from the first variant."""
-    first = reports[0]
+    """One line for each measure and variant: the mean, and the difference from the baseline."""
     table = plain_table()
     table.add_column("measure", no_wrap=True)
     table.add_column("variant", overflow="fold")
     table.add_column("mean", justify="right", no_wrap=True)
     if len(reports) > 1:
-        for column in ("Δ first", "95 % interval", "p", f"lose > {HARM}"):
+        for column in _COMPARED:
             table.add_column(column, justify="right", no_wrap=True)
-    for measure in first.means:
+    for measure in reports[0].means:
         for report in reports:
-            compared = _compared(report.differences.get(measure)) if len(reports) > 1 else ()
-            label = measure if report is first else ""
+            compared = difference_cells(report.differences.get(measure)) if len(reports) > 1 else ()
+            label = measure if report is reports[0] else ""
             table.add_row(label, report.name, f"{report.means[measure]:.4f}", *compared)
     return table
 
 
-def time_table(reports: Sequence[RunReport]) -> Table:
-    """One line for each variant: milliseconds of a search, and the queries that did without a stage."""
+def cost_table(reports: Sequence[RunReport]) -> Table:
+    """One line for each variant: milliseconds of a search, tokens, queries that were expanded or lacked a stage."""
     table = plain_table()
     table.add_column("variant", overflow="fold")
-    for column in ("mean ms", "p50 ms", "p95 ms", "degraded"):
+    for column in ("mean ms", "p50 ms", "p95 ms", "LLM calls", "tokens in", "tokens out", "expanded", "degraded"):
         table.add_column(column, justify="right", no_wrap=True)
     for report in reports:
         times = [f"{milliseconds:.1f}" for milliseconds in report.times().values()]
-        table.add_row(report.name, *times, str(report.missed_queries))
+        spent = report.all_tokens
+        tokens = (str(spent.calls), str(spent.input), str(spent.output))
+        table.add_row(report.name, *times, *tokens, f"{report.expanded_share:.1%}", str(report.missed_queries))
     return table
+
+
+def grid_table(found: Grid) -> Table:
+    """One line for each measure and place of the expansion: what it adds alone, and behind the reranker."""
+    table = plain_table()
+    table.add_column("measure", no_wrap=True)
+    table.add_column("expansion adds", no_wrap=True)
+    for column in ("Δ", *_COMPARED[1:]):
+        table.add_column(column, justify="right", no_wrap=True)
+    for measure, alone in found.alone.items():
+        table.add_row(measure, "without reranker", *difference_cells(alone))
+        table.add_row("", "behind the reranker", *difference_cells(found.behind[measure]))
+    return table
+
+
+def extreme_table(found: Sequence[Extreme]) -> Table:
+    """One line for each query: what it gained or lost, and the terms that the expansion added."""
+    table = plain_table()
+    for column in ("Δ", "from", "to"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("id", overflow="fold")
+    table.add_column("query", overflow="fold", ratio=2, min_width=12)
+    table.add_column("expansion", overflow="fold", ratio=3, min_width=20)
+    for each in found:
+        texts = (escape(printable(text)) for text in (each.query_id, each.query, expansion_words(each)))
+        table.add_row(f"{each.gain:+.4f}", f"{each.before:.4f}", f"{each.after:.4f}", *texts)
+    return table
+
+
+def expansion_words(extreme: Extreme) -> str:
+    """What expanded the query, or why nothing did."""
+    if not extreme.terms:
+        return extreme.expansion
+    more = len(extreme.terms) - _TERMS
+    return f"{extreme.method}: {', '.join(extreme.terms[:_TERMS])}" + (f" and {more} more" if more > 0 else "")
 
 
 def missed_lines(reports: Sequence[RunReport]) -> list[str]:
@@ -49,6 +92,26 @@ def missed_lines(reports: Sequence[RunReport]) -> list[str]:
         f" {missed.reason}[/] {escape(missed.message)}".rstrip()
         for report in reports
         for missed in report.missed
+    ]
+
+
+def late_lines(reports: Sequence[RunReport]) -> list[str]:
+    """A line of markup for each variant some of whose expansions came too late for their queries."""
+    return [
+        f"{escape(report.name)}: the expansions of {late} of {len(report.took_ms)} queries came too late:"
+        " those were searched as they are"
+        for report in reports
+        if (late := report.decisions()["pending"])
+    ]
+
+
+def unknown_token_lines(reports: Sequence[RunReport]) -> list[str]:
+    """A line of markup for each variant some of whose tokens are not known."""
+    return [
+        f"[yellow]{escape(report.name)}: {report.all_tokens.unknown} of {report.all_tokens.calls} LLM calls did not"
+        " tell their tokens, which are in no sum[/]"
+        for report in reports
+        if report.all_tokens.unknown
     ]
 
 
@@ -73,8 +136,10 @@ def plain_table() -> Table:
     return Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
 
 
-def _compared(found: Difference | None) -> tuple[str, ...]:
+def difference_cells(found: Difference | None) -> tuple[str, ...]:
+    """Mean, interval, p, wins/ties/losses and harm; empty for the baseline itself."""
     if found is None:
-        return ("", "", "", "")
+        return ("",) * len(_COMPARED)
     interval = "-" if found.interval is None else "{:+.4f} … {:+.4f}".format(*found.interval)
-    return f"{found.mean:+.4f}", interval, f"{found.p_value:.4f}", f"{found.harm:.1%}"
+    counts = f"{found.wins}/{found.ties}/{found.losses}"
+    return f"{found.mean:+.4f}", interval, f"{found.p_value:.4f}", counts, f"{found.harm:.1%}"

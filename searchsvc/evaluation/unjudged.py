@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Any
 
-from searchsvc.evaluation.report import RunReport, missed_stages
-from searchsvc.evaluation.runner import Tokens, VariantRun
+from searchsvc.evaluation.report import RunReport, cost_of
+from searchsvc.evaluation.runner import VariantRun
 
 PERSISTENCE = 0.9
 """The p of rank-biased overlap: the first ten ranks have 86 % of the weight."""
@@ -67,17 +67,10 @@ class Change:
 class ChangeReport(RunReport):
     """The figures of one variant without judgements."""
 
-    tokens: Mapping[str, Tokens]
-    """By query id."""
     results: Mapping[str, tuple[str, ...]]
     """Ids of documents, best first, by query id."""
     changes: Mapping[str, Change]
     """By query id; empty for the first variant."""
-
-    @property
-    def all_tokens(self) -> Tokens:
-        """Of all queries together."""
-        return sum(self.tokens.values(), Tokens())
 
     @property
     def empty(self) -> int:
@@ -102,10 +95,7 @@ class ChangeReport(RunReport):
             "spec": self.spec,
             "compared_with_first": self.means() if self.changes else None,
             "empty": self.empty,
-            "took_ms": self.times(),
-            "tokens": asdict(self.all_tokens),
-            "missed_queries": self.missed_queries,
-            "missed": [asdict(missed) for missed in self.missed],
+            **self.cost_json(),
             "queries": {query_id: self._query_json(query_id) for query_id in self.took_ms},
         }
 
@@ -143,12 +133,7 @@ def change_reports(runs: Sequence[VariantRun]) -> tuple[ChangeReport, ...]:
     first = runs[0]
     return tuple(
         ChangeReport(
-            name=run.variant.name,
-            spec=run.variant.spec,
-            took_ms=run.took_ms,
-            missed=missed_stages(run),
-            missed_queries=len(run.missed),
-            tokens=run.tokens,
+            **cost_of(run),
             results=run.rankings,
             changes={
                 query_id: _change(doc_ids, run.rankings[query_id])

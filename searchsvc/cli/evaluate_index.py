@@ -1,0 +1,76 @@
+"""`searchsvc evaluate --index`: queries of one's own against an index that is there, with judgements or without."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from searchsvc.cli.common import MadeBy, progress
+from searchsvc.cli.evaluate_figures import figures, tell_written
+from searchsvc.cli.evaluate_plan import IndexPlan, Outputs
+from searchsvc.cli.evaluate_tell import tell_changes, tell_measures
+from searchsvc.cli.variant_runs import Bench, end, run, run_all, run_paths, warm_up, write_runs
+from searchsvc.evaluation.absent import Absent, absent_judgements
+from searchsvc.evaluation.qrels import QrelsFile
+from searchsvc.evaluation.runner import Outcomes, VariantRun
+from searchsvc.evaluation.serving import Serving
+from searchsvc.evaluation.trec import check_ids
+from searchsvc.evaluation.unjudged import change_reports
+from searchsvc.evaluation.variants import check_methods
+from searchsvc.model import Deadline, WeightedQuery
+from searchsvc.protocols import OpenIndex, RetrieveRequest
+from searchsvc.settings import Settings
+from searchsvc.wiring import open_runtime
+
+_LOOKUP_MS = 60_000
+"""For the judged documents of one batch."""
+
+
+def evaluate_index(plan: IndexPlan, settings: Settings, outputs: Outputs) -> None:
+    """Run, tell, and write the runs where that was asked for. Raises SearchError naming variant and query."""
+    bench = Bench(outcomes=Outcomes(plan.comparison.variants), queries=plan.queries, index=plan.index)
+    found: list[Absent] = []
+    run(_run(plan, settings, bench, found), bench)
+    if plan.qrels is None:
+        tell_changes(plan, bench, change_reports(bench.outcomes.runs()), outputs)
+    else:
+        judged = figures(bench, plan.qrels.grades, plan.comparison)
+        tell_measures(plan, plan.qrels, bench, judged, absent=found[0] if found else None, outputs=outputs)
+    if outputs.runs is not None:
+        runs = bench.outcomes.runs()
+        for each in runs:
+            check_ids((doc_id for doc_ids in each.rankings.values() for doc_id in doc_ids), what="document")
+        write_runs(runs, outputs.runs)
+        tell_written(run_paths(plan.comparison.variants, outputs.runs))
+    end(bench)
+
+
+async def _run(plan: IndexPlan, settings: Settings, bench: Bench, found: list[Absent]) -> None:
+    """Fills the bench; `found` gets what the index lacks of the judgements."""
+    variants = plan.comparison.variants
+    async with open_runtime(settings) as runtime:
+        service = runtime.service
+        check_methods(variants, list((await service.pipeline(plan.index)).expanders))
+        cold = plan.comparison.serving is Serving.LIVE
+        await warm_up(variants, plan.queries, index=plan.index, depth=plan.depth, search=service.search, cold=cold)
+        bench.info, bench.made_by = runtime.info(), MadeBy(runtime.info())
+        search = bench.made_by.heard(service.search)
+        await run_all(bench, depth=plan.depth, searches=[search] * len(variants))
+        bench.info = runtime.info()
+        if plan.qrels is not None:
+            found.append(await _absent(plan.qrels, bench.outcomes.runs(), await runtime.engine.open(plan.index)))
+
+
+async def _absent(qrels: QrelsFile, runs: Sequence[VariantRun], opened: OpenIndex) -> Absent:
+    async def lookup(doc_ids: Sequence[str]) -> Collection[str]:
+        request = RetrieveRequest(
+            query=WeightedQuery(text="", terms=()), top_k=len(doc_ids), deadline=Deadline.after_ms(_LOOKUP_MS)
+        )
+        return (await opened.pages.documents(request, doc_ids)).keys()
+
+    with progress() as bar:
+        task = bar.add_task("looking for judged documents", total=None)
+
+        def told(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        return await absent_judgements(qrels, runs, lookup, told)
