@@ -1,4 +1,4 @@
-"""Two-stage expansion: a chat model completes the query, keywords of the completion become proposed terms."""
+"""Expansion by a chat model: it completes the query or lists terms, and what the index can use of that is proposed."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from searchsvc.documents import clean
-from searchsvc.errors import BadModelOutput, ConfigurationError
-from searchsvc.expansion.completion import read_completion
-from searchsvc.expansion.prompts import DEFAULT_PROMPT, find_prompt, language_of, prompt_ids
-from searchsvc.forms import idf
+from searchsvc.errors import BadModelOutput, ConfigurationError, InvalidRequest
+from searchsvc.expansion.completion import read_answer
+from searchsvc.expansion.prompts import DEFAULT_PROMPT, Prompt, find_prompt, language_of
+from searchsvc.expansion.proposals import STOP_WORD, Mention, mentions, proposed
 from searchsvc.model import Form
-from searchsvc.protocols import ChatModel, ExpandRequest, TermCounts, TermStatistics
-from searchsvc.result import Expansion, ExpansionTerm
-from searchsvc.text import Analyzer, Keyword, extract_keywords
+from searchsvc.protocols import ChatModel, ExpandRequest, TermStatistics
+from searchsvc.result import Expansion
+from searchsvc.text import Analyzer
 
 _METHOD = "llm"
 
@@ -29,84 +29,76 @@ class LlmExpander:
         chat: ChatModel,
         statistics: TermStatistics,
         analyzer: Analyzer,
-        prompt_id: str | None = None,
+        prompt: str | None = None,
         *,
         as_written: bool = False,
     ) -> None:
-        """`prompt_id` None: the default prompt; `as_written`: the index is asked for words, not for index terms.
+        """`prompt`: an id or a name, None the default one; `as_written`: the index is asked for words, not terms.
 
-        Raises ConfigurationError for an id that there is not.
+        Raises ConfigurationError for a prompt that there is not.
         """
         self._as_written = as_written
         self._chat = chat
         self._statistics = statistics
         self._analyzer = analyzer
-        self._prompt_id = prompt_id or DEFAULT_PROMPT
-        if self._prompt_id not in prompt_ids():
-            raise ConfigurationError(
-                f"There is no prompt {self._prompt_id!r}.", hint=f"There are: {', '.join(prompt_ids())}."
-            )
+        self._prompt = prompt or DEFAULT_PROMPT
+        try:
+            find_prompt(self._prompt, "en")
+        except InvalidRequest as error:
+            raise ConfigurationError(error.message, hint=error.hint) from None
 
     async def expand(self, request: ExpandRequest) -> Expansion:
-        """The completion and every keyword of it, kept or not and why.
+        """What the model said and every word of it that could be a term, kept or not and why.
 
-        Raises StageError, and InvalidRequest for a prompt that there is not.
+        A prompt that reads passages needs a first retrieval that found some: without them the model is not asked and
+        the expansion is empty, its detail says why. Raises StageError, and InvalidRequest for an unknown prompt.
         """
         user_query = clean(request.user_query)
-        prompt = find_prompt(request.prompt or self._prompt_id, language_of(user_query))
+        prompt = find_prompt(request.prompt or self._prompt, language_of(user_query))
+        passages = await _passages(prompt, request)
+        if prompt.passages and not passages:
+            return _nothing_to_read(prompt, request)
         reply = await self._chat.chat(
-            prompt.messages(user_query),
+            prompt.messages(user_query, passages),
             schema=prompt.schema,
             max_tokens=prompt.max_tokens,
             temperature=prompt.temperature,
             deadline=request.deadline,
         )
-        text = read_completion(reply, prompt)
-        keywords = extract_keywords(text, self._analyzer, idf=_unweighted)
-        if {keyword.term for keyword in keywords} <= set(self._analyzer.terms(user_query)):
-            raise BadModelOutput("The completion has no keyword that the query lacks.")
-        if self._as_written:
-            keywords = [replace(keyword, term=keyword.surface.lower()) for keyword in keywords]
+        answer = read_answer(reply, prompt, user_query)
+        found = self._mentions(mentions(answer, self._analyzer, user_query), user_query)
         counts = await self._statistics.document_frequencies(
-            [keyword.term for keyword in keywords], deadline=request.deadline, caller=request.caller
+            [each.term for each in found], deadline=request.deadline, caller=request.caller
         )
         return Expansion(
             method=_METHOD,
-            text=text,
-            terms=tuple(_proposed(keywords, counts, request.terms)),
+            text=answer.text,
+            terms=proposed(found, counts, source=_METHOD, limit=request.terms),
             doc_count=counts.doc_count,
             prompt_id=prompt.id,
             calls=(reply.call,),
+            detail={"cut": True} if answer.cut else {},
         )
 
-
-def _unweighted(_term: str) -> float:
-    """Stands in for the idf until the index has told it, which it does for the keywords only."""
-    return 1.0
-
-
-def _proposed(keywords: Sequence[Keyword], counts: TermCounts, limit: int) -> list[ExpansionTerm]:
-    """Every keyword, by falling f·idf; of those that the index has, the first `limit` are kept."""
-    proposed: list[ExpansionTerm] = []
-    kept = 0
-    for keyword in sorted(keywords, key=lambda each: (-_weight(each, counts), each.term)):
-        df = counts.df.get(keyword.term, 0)
-        reason = "not in the index" if not df else "" if kept < limit else f"beyond the limit of {limit}"
-        kept += not reason
-        proposed.append(
-            ExpansionTerm(
-                term=keyword.term,
-                frequency=float(keyword.frequency),
-                df=df,
-                source=_METHOD,
-                source_text=keyword.surface,
-                surface=keyword.surface,
-                kept=not reason,
-                reason=reason,
-            )
-        )
-    return proposed
+    def _mentions(self, found: Sequence[Mention], user_query: str) -> Sequence[Mention]:
+        """What the index is asked for. Raises BadModelOutput if the query has all of it already."""
+        if {each.term for each in found if not each.reason} <= set(self._analyzer.terms(user_query)):
+            raise BadModelOutput("The answer has no keyword that the query lacks.")
+        if not self._as_written:
+            return found
+        # an index of others reads a stop word from its longest lists: not worth the time for a word that is dropped
+        return [replace(each, term=each.surface.lower()) for each in found if each.reason != STOP_WORD]
 
 
-def _weight(keyword: Keyword, counts: TermCounts) -> float:
-    return keyword.frequency * idf(counts.df.get(keyword.term, 0), counts.doc_count)
+async def _passages(prompt: Prompt, request: ExpandRequest) -> tuple[str, ...]:
+    """What the prompt reads of the first retrieval. Raises StageError if that failed."""
+    if not prompt.passages or request.first_pass is None:
+        return ()
+    ranking = await request.first_pass()
+    return tuple(each.passage for each in ranking.head(prompt.passages) if each.passage.strip())
+
+
+def _nothing_to_read(prompt: Prompt, request: ExpandRequest) -> Expansion:
+    why = "there is no first retrieval" if request.first_pass is None else "the first retrieval found nothing to read"
+    nothing = f"The prompt {prompt.id} works on passages of the index, and {why}: the model was not asked."
+    return Expansion(method=_METHOD, text="", terms=(), doc_count=0, prompt_id=prompt.id, detail={"nothing": nothing})

@@ -18,7 +18,7 @@ import pytest
 
 from searchsvc.documents import clean
 from searchsvc.errors import BackendRejected, BackendTimeout, BackendUnavailable, BadModelOutput
-from searchsvc.expansion.completion import read_completion
+from searchsvc.expansion.completion import read_answer
 from searchsvc.expansion.llm import LlmExpander
 from searchsvc.expansion.prompts import find_prompt
 from searchsvc.inference.chat import OpenAIChat
@@ -346,7 +346,7 @@ class TestGenerator:
 
         assert reply.finish_reason == "length"
         with pytest.raises(BadModelOutput):
-            read_completion(reply, find_prompt("complete-v1", "zh"))
+            read_answer(reply, find_prompt("complete-v1", "zh"), "网络不通")
 
     async def test_thinking_is_off(self, generator: str) -> None:
         async with model_server(generator) as server:
@@ -386,7 +386,7 @@ class TestGenerator:
 class FixedStatistics:
     """An index that has every term in 5 of 1000 documents."""
 
-    async def document_frequencies(self, terms: Sequence[str], *, deadline: Deadline) -> TermCounts:
+    async def document_frequencies(self, terms: Sequence[str], **_: Any) -> TermCounts:
         return TermCounts(doc_count=1000, df=dict.fromkeys(terms, 5))
 
 
@@ -414,7 +414,7 @@ class TestSmallModel:
 
         assert reply.finish_reason == "length"
         with pytest.raises(BadModelOutput, match="cut at the token limit"):
-            read_completion(reply, find_prompt("complete-v1", "zh"))
+            read_answer(reply, find_prompt("complete-v1", "zh"), "网络不通")
 
     async def test_its_deadline_holds(self, small: str) -> None:
         started = time.monotonic()

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +10,7 @@ import pytest
 
 from searchsvc.errors import BackendTimeout, BadModelOutput, ConfigurationError, InvalidRequest
 from searchsvc.expansion.llm import LlmExpander
-from searchsvc.model import Deadline, Form
+from searchsvc.model import Candidate, Deadline, Form, Ranking
 from searchsvc.protocols import ChatReply, ExpandRequest, TermCounts
 from searchsvc.result import Expansion, ModelCall
 from searchsvc.schema import Caller
@@ -35,9 +35,10 @@ class FixedChat:
 
 @dataclass
 class FixedStatistics:
-    """An index of 1000 documents in which every term but those of `df` is in 10."""
+    """An index in which every term but those of `df` is in 10."""
 
     df: Mapping[str, int] = field(default_factory=dict)
+    doc_count: int = 1000
     asked: list[list[str]] = field(default_factory=list)
     deadlines: list[Deadline] = field(default_factory=list)
 
@@ -48,7 +49,7 @@ class FixedStatistics:
         self.deadlines.append(deadline)
         if deadline.left_s() == 0:
             raise BackendTimeout("too late")
-        return TermCounts(doc_count=1000, df={term: self.df.get(term, 10) for term in terms})
+        return TermCounts(doc_count=self.doc_count, df={term: self.df.get(term, 10) for term in terms})
 
 
 async def expand(
@@ -59,9 +60,17 @@ async def expand(
     terms: int = 32,
     prompt: str | None = None,
     within_ms: float = 1000,
+    first_pass: Callable[[], Awaitable[Ranking]] | None = None,
+    as_written: bool = False,
 ) -> Expansion:
-    request = ExpandRequest(user_query=user_query, deadline=Deadline.after_ms(within_ms), terms=terms, prompt=prompt)
-    return await LlmExpander(chat, statistics, ANALYZER).expand(request)
+    request = ExpandRequest(
+        user_query=user_query,
+        deadline=Deadline.after_ms(within_ms),
+        terms=terms,
+        prompt=prompt,
+        first_pass=first_pass,
+    )
+    return await LlmExpander(chat, statistics, ANALYZER, as_written=as_written).expand(request)
 
 
 async def test_the_completion_becomes_terms_with_their_document_frequencies() -> None:
@@ -98,9 +107,8 @@ async def test_a_term_that_the_index_lacks_is_shown_and_not_kept() -> None:
     expansion = await expand(FixedChat(), FixedStatistics({"虚拟环境": 0, "虚拟": 0}))
 
     dropped = {term.term: term.reason for term in expansion.terms if not term.kept}
-    assert dropped
-    assert set(dropped) <= {"虚拟环境", "虚拟"}
-    assert set(dropped.values()) == {"not in the index"}
+    assert {term for term, reason in dropped.items() if reason != "stop word"} == {"虚拟环境"}
+    assert dropped["虚拟环境"] == "not in the index"
 
 
 async def test_no_more_than_the_wanted_terms_are_kept_and_absent_ones_take_no_place() -> None:
@@ -108,7 +116,138 @@ async def test_no_more_than_the_wanted_terms_are_kept_and_absent_ones_take_no_pl
 
     kept = [term for term in expansion.terms if term.kept]
     assert len(kept) == 3
-    assert {term.reason for term in expansion.terms if not term.kept} == {"not in the index", "beyond the limit of 3"}
+    reasons = {term.reason for term in expansion.terms if not term.kept}
+    assert reasons == {"not in the index", "beyond the limit of 3", "stop word"}
+
+
+async def test_a_stop_word_is_shown_and_not_kept() -> None:
+    expansion = await expand(FixedChat(), FixedStatistics())
+
+    [stop] = [term for term in expansion.terms if term.term == "通常"]
+    assert (stop.kept, stop.reason, stop.df) == (False, "stop word", 10)
+
+
+@pytest.mark.parametrize(
+    ("df", "doc_count", "kept"), [(200, 1000, True), (201, 1000, False), (999, 999, True), (1, 1_000_000, True)]
+)
+async def test_a_term_of_more_than_a_fifth_of_a_large_index_is_dropped(df: int, doc_count: int, kept: bool) -> None:
+    expansion = await expand(FixedChat(), FixedStatistics({"解释器": df}, doc_count=doc_count))
+
+    [term] = [term for term in expansion.terms if term.term == "解释器"]
+    assert (term.kept, term.reason) == (kept, "" if kept else "in too many documents")
+
+
+async def test_a_word_of_a_script_that_neither_is_welcome_nor_in_the_query_is_dropped() -> None:
+    said = "解释器找不到模块，俄文里叫 модуль，日文里叫モジュール，英文叫 module，数值是 5μm。"
+    chat = FixedChat(json.dumps({"completion": said}))
+
+    native = await expand(chat, FixedStatistics())
+    asked = await expand(chat, FixedStatistics(), user_query="модуль 是什么")
+
+    reasons = {term.term: term.reason for term in native.terms}
+    assert reasons["модуль"] == "other language"
+    assert {reason for term, reason in reasons.items() if "ジュ" in term} == {"other language"}
+    assert reasons["modul"] == ""
+    assert reasons["解释器"] == ""
+    assert {term.term: term.reason for term in asked.terms}["модуль"] == ""
+
+
+async def test_terms_of_several_words_become_index_terms_and_every_mention_counts() -> None:
+    said = ["Missing Module", "module search path", "虚拟环境", "how to", "TLS 1.3"]
+
+    expansion = await expand(FixedChat(json.dumps({"terms": said})), FixedStatistics(), prompt="terms")
+
+    by_term = {term.term: term for term in expansion.terms}
+    assert (expansion.prompt_id, expansion.text) == ("terms-v1", "、".join(said))
+    assert by_term["modul"].frequency == 2.0
+    assert (by_term["modul"].surface, by_term["modul"].source_text) == ("Module", "Missing Module")
+    assert (by_term["path"].frequency, by_term["path"].source_text) == (1.0, "module search path")
+    assert by_term["虚拟环境"].kept
+    assert by_term["1.3"].kept
+    assert {term.term for term in expansion.terms if term.reason == "stop word"} == {"how", "to"}
+
+
+@pytest.mark.parametrize(
+    ("text", "finish_reason", "detail"),
+    [
+        (json.dumps({"completion": COMPLETION}), "stop", {}),
+        (json.dumps({"completion": COMPLETION}, ensure_ascii=False)[:-20], "length", {"cut": True}),
+    ],
+)
+async def test_what_was_cut_is_flagged(text: str, finish_reason: str, detail: dict[str, Any]) -> None:
+    expansion = await expand(FixedChat(text, finish_reason), FixedStatistics())
+
+    assert {key: value for key, value in expansion.detail.items() if key == "cut"} == detail
+
+
+PASSAGES = ("Installing packages\nUse pip to install what is missing.", "", "ModuleNotFoundError is raised by import.")
+
+
+def found(passages: Sequence[str]) -> Callable[[], Awaitable[Ranking]]:
+    async def first_pass() -> Ranking:
+        return Ranking(
+            candidates=tuple(Candidate(doc_id=str(n), score=1.0, source={"text": t}) for n, t in enumerate(passages))
+        )
+
+    return first_pass
+
+
+async def test_the_corpus_prompt_shows_the_model_what_the_first_retrieval_found() -> None:
+    chat = FixedChat('{"terms": ["ModuleNotFoundError", "pip"]}')
+
+    expansion = await expand(chat, FixedStatistics(), prompt="corpus", first_pass=found(PASSAGES))
+
+    assert chat.asked[0]["messages"][1]["content"].splitlines() == [
+        "<passages>",
+        "1. Installing packages Use pip to install what is missing.",
+        "2. ModuleNotFoundError is raised by import.",
+        "</passages>",
+        "<query>python 导入失败</query>",
+    ]
+    assert (expansion.prompt_id, {term.term for term in expansion.terms if term.kept}) == (
+        "corpus-v1",
+        {"modulenotfounderror", "pip"},
+    )
+
+
+@pytest.mark.parametrize(
+    ("first_pass", "why"),
+    [(None, "there is no first retrieval"), (found([]), "found nothing"), (found(["", " "]), "found nothing")],
+)
+async def test_without_passages_the_corpus_prompt_asks_nobody_and_says_why(first_pass: Any, why: str) -> None:
+    chat, statistics = FixedChat(), FixedStatistics()
+
+    expansion = await expand(chat, statistics, prompt="corpus", first_pass=first_pass)
+
+    assert (chat.asked, statistics.asked) == ([], [])
+    assert (expansion.terms, expansion.calls, expansion.prompt_id) == ((), (), "corpus-v1")
+    assert why in expansion.detail["nothing"]
+
+
+async def test_a_first_retrieval_that_fails_is_no_expansion() -> None:
+    async def first_pass() -> Ranking:
+        raise BackendTimeout("no answer")
+
+    with pytest.raises(BackendTimeout):
+        await expand(FixedChat(), FixedStatistics(), prompt="corpus", first_pass=first_pass)
+
+
+async def test_other_prompts_do_not_wait_for_the_first_retrieval() -> None:
+    async def first_pass() -> Ranking:
+        raise AssertionError
+
+    assert (await expand(FixedChat(), FixedStatistics(), prompt="query2doc", first_pass=first_pass)).terms
+
+
+async def test_an_index_of_others_is_asked_for_words_as_they_are_written() -> None:
+    statistics = FixedStatistics()
+
+    expansion = await expand(FixedChat(), statistics, as_written=True)
+
+    terms = {term.term for term in expansion.terms}
+    assert "modulenotfounderror" in terms
+    assert "通常" not in terms  # its list is among the longest, and it would be dropped
+    assert sorted(statistics.asked[0]) == sorted(term.term for term in expansion.terms)
 
 
 async def test_the_index_is_asked_once_for_all_terms() -> None:
