@@ -14,8 +14,8 @@ from searchsvc.text.segmenter import SegmenterName, dictionary_bytes, load_segme
 from searchsvc.text.userdict import load_user_words
 from searchsvc.text.words import ASCII_RUNS, RUNS, Span, is_han, run_spans, run_terms, whole_spans
 
-_VERSION = 1
-"""Raised by every change that gives other terms for a text: indices made before do not fit any more."""
+ANALYSIS_VERSION = 1
+"""Raised by every change that gives other terms for a text: indices and gain models made before do not fit any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Analyzer:
     def __init__(self, user_dictionary: Path | None = None, *, segmenter: SegmenterName = "auto") -> None:
         user_words = () if user_dictionary is None else load_user_words(user_dictionary)
         self._segmenter = load_segmenter(segmenter, user_words)
-        parts = (str(_VERSION).encode(), dictionary_bytes(), repr(user_words).encode())
+        parts = (str(ANALYSIS_VERSION).encode(), dictionary_bytes(), repr(user_words).encode())
         self.fingerprint = hashlib.sha256(b"\0".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()[:12]
         """Hash of analysis version, jieba's dictionary and user dictionary; the same for both segmenters."""
 
