@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from searchsvc.errors import BackendRejected, BadModelOutput
-from searchsvc.inference.client import ModelServer, Refused
+from searchsvc.errors import BackendRejected, BadModelOutput, QueryRefused
+from searchsvc.inference.client import Limited, ModelServer, Refused, status_error
+from searchsvc.inference.presets import Preset, Provider, preset_for
 from searchsvc.inference.redaction import MAX_NAME, Redaction
 from searchsvc.inference.special_tokens import neutralise
-from searchsvc.inference.urls import chat_url, models_url, public
+from searchsvc.inference.urls import chat_url, is_external, models_url, public
+from searchsvc.inference.words import words_in
 from searchsvc.model import Deadline
 from searchsvc.protocols import ChatReply
 from searchsvc.result import ModelCall
 
 _LOG = logging.getLogger(__name__)
-_THINKING_OFF = {
-    "enable_thinking": False,  # DashScope: hybrid Qwen models think unless told not to
-    "chat_template_kwargs": {"enable_thinking": False},  # vLLM, llama.cpp
-}
+_MOST_CHARACTERS = 16_000
+_CHARACTERS_A_TOKEN = 32
+"""Of an answer that keeps to its token limit; the longest tokens of usual vocabularies are runs of blanks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +33,9 @@ class _Step:
     thinking_off: bool
     json: Literal["schema", "object", "text"]
 
-    def fields(self, schema: Mapping[str, Any] | None) -> dict[str, Any]:
+    def fields(self, preset: Preset, schema: Mapping[str, Any] | None) -> dict[str, Any]:
         """The request fields of this step."""
-        fields: dict[str, Any] = dict(_THINKING_OFF) if self.thinking_off else {}
+        fields: dict[str, Any] = dict(preset.thinking_off) if self.thinking_off else {}
         if schema is not None and self.json == "schema":
             named = {"name": "answer", "strict": True, "schema": schema}
             fields["response_format"] = {"type": "json_schema", "json_schema": named}
@@ -44,7 +46,7 @@ class _Step:
 
 _LADDER = (
     _Step(thinking_off=True, json="schema"),
-    _Step(thinking_off=False, json="schema"),  # OpenAI refuses fields that it does not know
+    _Step(thinking_off=False, json="schema"),  # some servers refuse fields that they do not know
     _Step(thinking_off=True, json="object"),  # older DashScope models know no schema
     _Step(thinking_off=False, json="object"),
     _Step(thinking_off=False, json="text"),
@@ -59,9 +61,10 @@ _OF_FIELDS = ("unknown", "unrecognized", "extra", "not supported", "response_for
 class OpenAIChat:
     """Implements ChatModel."""
 
-    def __init__(self, server: ModelServer, model: str | None = None) -> None:
+    def __init__(self, server: ModelServer, model: str | None = None, provider: Provider = "auto") -> None:
         """`model` None: the first that the server lists."""
         self._server = server
+        self._preset = preset_for(server.base, provider)
         self._url = chat_url(server.base)
         self._wanted = model
         self._found: str | None = None
@@ -83,22 +86,39 @@ class OpenAIChat:
         body = {
             "model": model,
             "messages": [{"role": each["role"], "content": neutralise(each["content"])} for each in messages],
-            "max_tokens": max_tokens,
+            self._preset.max_tokens: max_tokens,
             "temperature": temperature,
         }
         answer = await self._ask(body, schema, deadline)
+        self._refuse_error(answer)
         took_ms = (time.perf_counter() - started) * 1000
-        return _reply(answer, self._server.redaction, asked=model, took_ms=took_ms)
+        reply = _reply(answer, self._server.redaction, asked=model, took_ms=took_ms)
+        if len(reply.text) > max(_MOST_CHARACTERS, max_tokens * _CHARACTERS_A_TOKEN):
+            raise BadModelOutput(
+                f"The chat model said {len(reply.text):,} characters, and was asked for {max_tokens} tokens at most."
+            )
+        return reply
+
+    @property
+    def external(self) -> bool:
+        """Whether what is said to it leaves the machine and its private network."""
+        return is_external(self._server.base)
+
+    @property
+    def known_model(self) -> str | None:
+        """What `model` gives, if that is known without asking."""
+        return self._wanted or self._found
 
     async def model(self, deadline: Deadline) -> str:
         """The name of the model that is asked: the configured one, or the first that the server lists.
 
         Raises StageError.
         """
-        return self._wanted or self._found or await self._first_model(deadline)
+        return self.known_model or await self._first_model(deadline)
 
     async def _first_model(self, deadline: Deadline) -> str:
-        listed = (await self._server.get(models_url(self._server.base), deadline=deadline)).get("data")
+        with self._meant():
+            listed = (await self._server.get(models_url(self._server.base), deadline=deadline)).get("data")
         first = listed[0] if isinstance(listed, list) and listed else None
         name = self._server.redaction.line(first.get("id") if isinstance(first, dict) else None, MAX_NAME)
         if not name:
@@ -112,12 +132,13 @@ class OpenAIChat:
         refusals: list[Refused] = []
         asked: list[dict[str, Any]] = []
         for step in range(self._first_step(), len(_LADDER)):
-            fields = _LADDER[step].fields(schema)
+            fields = _LADDER[step].fields(self._preset, schema)
             if fields in asked:
                 continue
             asked.append(fields)
             try:
-                answer = await self._server.post(self._url, {**body, **fields}, deadline=deadline)
+                with self._meant():
+                    answer = await self._server.post(self._url, {**body, **fields}, deadline=deadline)
             except Refused as error:
                 if error.status not in {400, 422}:
                     self._found = None  # a server that was restarted may serve another model
@@ -129,6 +150,30 @@ class OpenAIChat:
             self._remember(step, fields)
             return answer
         raise refusals[0]
+
+    @contextmanager
+    def _meant(self) -> Iterator[None]:
+        """A refusal becomes what it means with this provider."""
+        try:
+            yield
+        except (Refused, Limited) as error:
+            meant = self._preset.error(error.message, error.words)
+            if meant is None:
+                raise
+            self._found = None if isinstance(meant, BackendRejected) else self._found
+            raise meant from None
+
+    def _refuse_error(self, answer: Mapping[str, Any]) -> None:
+        """Raises what an error means that came with 200."""
+        words = None if answer.get("choices") else words_in(answer, self._server.redaction)
+        if words is None:
+            return
+        where = public(self._url)
+        if meant := self._preset.error(words.told(where), words):
+            raise meant
+        if words.status >= 400:
+            raise status_error(where, words)
+        raise BadModelOutput(f"{where} answered 200 with an error: {words.said}")
 
     def _first_step(self) -> int:
         """The step that worked last; when that is long ago one caller starts at the top, and the others go on."""
@@ -159,6 +204,8 @@ def _reply(answer: Mapping[str, Any], redaction: Redaction, *, asked: str, took_
     finish_reason = redaction.line(choice.get("finish_reason"), MAX_NAME)
     content = message.get("content")
     text = redaction.text(_without_thoughts(content)) if isinstance(content, str) else ""
+    if not text.strip() and finish_reason == "content_filter":
+        raise QueryRefused("The chat model's filter withheld the answer.")
     if not text.strip():
         raise BadModelOutput(f"The chat model said nothing (finish_reason {finish_reason!r}).")
     usage = answer.get("usage")

@@ -21,10 +21,12 @@ from searchsvc.errors import (
     BadModelOutput,
     ConfigurationError,
     Overloaded,
+    QuotaExceeded,
     StageError,
 )
 from searchsvc.inference.redaction import MAX_NAME, Redaction
 from searchsvc.inference.urls import parse_base, public
+from searchsvc.inference.words import Words, words_of
 from searchsvc.model import Deadline
 
 _IDLE_S = 4.0
@@ -34,16 +36,35 @@ _MAX_ANSWER_BYTES = 4 * 1024 * 1024
 _REPEATED = 4
 """A reranker sends the documents back, and JSON may write a character in 6 bytes that was sent in 2 or 3."""
 _MAX_ERROR_BYTES = 64 * 1024
+_HINTS = {
+    401: "Check the key.",
+    403: "Check the key.",
+    404: "Check the address and the name of the model.",
+}
 
 
 class Refused(BackendRejected):
-    """The server answered that it will not do this; `status` is its HTTP status, `said` its own words."""
+    """The server answered that it will not do this."""
 
-    def __init__(self, message: str, *, status: int, said: str, hint: str = "") -> None:
-        """The message names the server and what it said."""
+    def __init__(self, message: str, *, words: Words, hint: str = "") -> None:
+        """The message names the server and what it said; `words` are its own."""
         super().__init__(message, hint=hint)
-        self.status = status
-        self.said = said
+        self.words = words
+        self.status = words.status
+        self.said = words.said
+
+
+class Limited(QuotaExceeded):
+    """The server answered 429."""
+
+    def __init__(self, message: str, *, words: Words) -> None:
+        """The message names the server and what it said; `words` are its own."""
+        super().__init__(message, retry_after_s=words.retry_after_s)
+        self.words = words
+
+
+_Answer = tuple[int, Mapping[str, str], bytes]
+"""Status, headers, body."""
 
 
 @dataclass(slots=True)
@@ -63,10 +84,18 @@ class ModelServer:
     says is shown only by way of `redaction`.
     """
 
-    def __init__(self, base_url: str, *, api_key: str | None = None, connections: int = 64) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        api_key: str | None = None,
+        connections: int = 64,
+        again: frozenset[int] = frozenset({500}),
+    ) -> None:
         """`connections` bounds the requests in flight; more wait, within their deadline.
 
-        Raises ConfigurationError.
+        `again`: after which answers a request is sent once more (500 is what vLLM says to requests in flight when it
+        is stopped). Raises ConfigurationError.
         """
         self.base = parse_base(base_url)
         self._key = (api_key or "").strip()
@@ -79,6 +108,7 @@ class ModelServer:
             raise ConfigurationError("The model server has credentials in its URL and a key.", hint="Give one of them.")
         self.redaction = Redaction(self.base, self._key)
         self._connections = connections
+        self._again = again
         self._session: aiohttp.ClientSession | None = None
 
     async def get(self, url: URL, *, deadline: Deadline) -> dict[str, Any]:
@@ -88,11 +118,12 @@ class ModelServer:
     async def post(self, url: URL, body: Mapping[str, Any], *, deadline: Deadline) -> dict[str, Any]:
         """The JSON object that `url` answers to `body`.
 
-        A second attempt is made, on a fresh connection, if a used one turns out to be closed or the answer is 500
-        (what vLLM says to requests in flight when it is stopped) and as much time is left as the first attempt took.
-        Raises Refused for 3xx, 4xx and 501; Overloaded for 429 and 503; BackendTimeout for 408 and for an answer that
-        was not read and parsed by the deadline; BackendUnavailable for other 5xx and for no answer; BadModelOutput for
-        an answer that is no JSON object or larger than 4 MiB and four times the request (64 KiB unless it is 2xx).
+        A second attempt is made, on a fresh connection, if a used one turns out to be closed, or if the answer is one
+        of `again` and as much time is left as the first attempt took.
+        Raises Refused for 3xx, 4xx and 501; Limited for 429; Overloaded for 503; BackendTimeout for 408 and for an
+        answer that was not read and parsed by the deadline; BackendUnavailable for other 5xx and for no answer;
+        BadModelOutput for an answer that is no JSON object or larger than 4 MiB and four times the request (64 KiB
+        unless it is 2xx).
         """
         return await self._call("POST", url, orjson.dumps(body), deadline)
 
@@ -106,9 +137,9 @@ class ModelServer:
         where = public(url)
         with _errors(where):
             async with asyncio.timeout(deadline.left_s()):
-                status, content = await self._send(method, url, payload, deadline)
+                status, headers, content = await self._send(method, url, payload, deadline)
             if not 200 <= status < 300:
-                raise _status_error(where, status, self.redaction.line(_error_text(content)))
+                raise status_error(where, words_of(status, content, headers, self.redaction))
             answer = orjson.loads(content)
             if not deadline.left_s():
                 raise BackendTimeout(f"{where} did not answer in time.")
@@ -118,16 +149,16 @@ class ModelServer:
                 answer["model"] = self.redaction.line(answer["model"], MAX_NAME)
             return answer
 
-    async def _send(self, method: str, url: URL, payload: bytes | None, deadline: Deadline) -> tuple[int, bytes]:
+    async def _send(self, method: str, url: URL, payload: bytes | None, deadline: Deadline) -> _Answer:
         attempt, started = _Attempt(), time.monotonic()
         try:
-            status, content = await _exchange(self._pool(), method, url, payload, attempt)
+            answer = await _exchange(self._pool(), method, url, payload, attempt)
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
             if attempt.answered or not attempt.reused:
                 raise
         else:
-            if status != 500 or deadline.left_s() < time.monotonic() - started:
-                return status, content
+            if answer[0] not in self._again or deadline.left_s() < time.monotonic() - started:
+                return answer
         async with self._new_session(aiohttp.TCPConnector(force_close=True)) as fresh:
             return await _exchange(fresh, method, url, payload, _Attempt())
 
@@ -160,8 +191,8 @@ async def _note_reuse(
 
 async def _exchange(
     session: aiohttp.ClientSession, method: str, url: URL, payload: bytes | None, attempt: _Attempt
-) -> tuple[int, bytes]:
-    """Status and body; a redirect is an answer, since following it would send the key elsewhere.
+) -> _Answer:
+    """Status, headers and body; a redirect is an answer, since following it would send the key elsewhere.
 
     Raises BadModelOutput if the body is too large.
     """
@@ -174,7 +205,7 @@ async def _exchange(
             content += chunk
             if len(content) > limit:
                 raise BadModelOutput(f"{public(url)} answered {response.status} with more than {limit:,} bytes.")
-        return response.status, bytes(content)
+        return response.status, response.headers, bytes(content)
 
 
 @contextmanager
@@ -205,26 +236,16 @@ def _names(error: BaseException) -> str:
     return names if error.__cause__ is None else f"{names}, {type(error.__cause__).__name__}"
 
 
-def _status_error(where: str, status: int, said: str) -> StageError:
-    message = f"{where} answered {status}: {said or 'no text'}"
+def status_error(where: str, words: Words) -> StageError:
+    """What a status other than 2xx means, whoever the server is."""
+    status = words.status
+    message = words.told(where)
     if status == 408:
         return BackendTimeout(message)
-    if status in {429, 503}:
-        return Overloaded(message)
+    if status == 429:
+        return Limited(message, words=words)
+    if status == 503:
+        return Overloaded(message, retry_after_s=words.retry_after_s)
     if status >= 500 and status != 501:
         return BackendUnavailable(message)
-    hint = "Check the key." if status in {401, 403} else ""
-    return Refused(message, status=status, said=said, hint=hint)
-
-
-def _error_text(content: bytes) -> str:
-    """The message of an error body; the shapes are OpenAI's, FastAPI's, a bare string, and plain text."""
-    try:
-        said = orjson.loads(content)
-        if isinstance(said, dict):
-            said = next((said[key] for key in ("error", "detail", "message") if said.get(key)), said)
-        if isinstance(said, dict):
-            said = said.get("message") or said
-        return str(said)
-    except (orjson.JSONDecodeError, RecursionError):  # lists within lists, deeper than `str` goes
-        return content.decode(errors="replace")
+    return Refused(message, words=words, hint=_HINTS.get(status, ""))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 
 from yarl import URL
 
 from searchsvc.errors import ConfigurationError
 
+_PRIVATE_SUFFIXES = (".localhost", ".local", ".internal", ".home.arpa")
 _CREDENTIALS = re.compile(r"//[^/@]*@")
 
 
@@ -51,6 +53,20 @@ def rerank_urls(base: URL) -> tuple[URL, ...]:
     """Where a server may rerank, best first; both are covered by vLLM's --api-key, plain /rerank is not."""
     path = re.sub(r"(/v\d+)?(/rerank)?/*$", "", base.path)
     return tuple(base.with_path(f"{path}/{version}/rerank", keep_query=True) for version in ("v2", "v1"))
+
+
+def is_external(base: URL) -> bool:
+    """Whether a host is neither this machine nor in a private network, as far as its name tells: nothing is resolved.
+
+    Names without a dot, and those under the suffixes that are reserved for private use (RFC 6762, RFC 8375, and
+    ICANN's `internal`), are private; any other name counts as external even where it leads to a private address.
+    """
+    host = (base.host or "").rstrip(".").lower()
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return "." in host and not host.endswith(_PRIVATE_SUFFIXES)
+    return not (address.is_loopback or address.is_private or address.is_link_local)
 
 
 def _api_path(base: URL) -> str:

@@ -193,7 +193,9 @@ async def test_a_request_that_is_refused_in_every_form_is_an_error_and_teaches_n
     assert "enable_thinking" in server.requests[-1][1]
 
 
-@pytest.mark.parametrize("refusal", ["Input is too long.", "The engine is restarting.", "max_tokens must be positive"])
+@pytest.mark.parametrize(
+    "refusal", ["The temperature is too high.", "The engine is restarting.", "max_tokens must be positive"]
+)
 async def test_a_refusal_that_names_no_field_is_an_error_and_teaches_nothing(refusal: str) -> None:
     asked = 0
 
