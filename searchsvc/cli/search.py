@@ -20,7 +20,7 @@ from searchsvc.checks import MAX_DEPTH
 from searchsvc.cli.common import EngineName, Json, out, print_json, settings, talk
 from searchsvc.errors import InvalidRequest
 from searchsvc.model import Explanation
-from searchsvc.result import FacetCounts, RankedCandidate, SearchResult
+from searchsvc.result import FacetCounts, RankedCandidate, SearchResult, StageStatus
 from searchsvc.terminal import printable
 from searchsvc.wiring import open_runtime
 
@@ -50,7 +50,7 @@ def search(
     size
         How many documents to show; as many candidates are reranked, at least 50.
     expansion
-        off, on, auto, or a method's name.
+        off, on, auto, shadow, a method's name, or several: llm+dictionary*0.5.
     rerank
         off, or on.
     filter_
@@ -124,8 +124,9 @@ def _print(result: SearchResult) -> None:
     for hit in result.hits:
         if hit.explanation is not None:
             console.print(_grown(Tree(escape(printable(hit.candidate.doc_id))), hit.explanation))
-    for trace in result.degraded:
-        talk().print(f"[yellow]degraded[/] {trace.stage}: {trace.reason} {escape(trace.message)}")
+    for trace in result.stages:
+        if trace.status in (StageStatus.DEGRADED, StageStatus.PENDING):
+            talk().print(f"[yellow]{trace.status}[/] {trace.stage}: {trace.reason} {escape(trace.message)}")
 
 
 def _facet_table(facet: FacetCounts) -> Table:
