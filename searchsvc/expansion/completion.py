@@ -73,7 +73,7 @@ def _completion(text: str, at_limit: bool, prompt: Prompt, user_query: str) -> A
     said = " ".join(said.split())
     if cut and _says(said):
         said = _whole_sentences(said)
-        if not said:
+        if not _says(said):
             raise BadModelOutput("The completion was cut at the token limit, before its first sentence ended.")
     if len(said) > MAX_CHARACTERS:
         said, cut = _whole_sentences(said[:MAX_CHARACTERS]) or said[:MAX_CHARACTERS], True

@@ -1,4 +1,4 @@
-"""What a chat model may not answer: nothing, its prompt, talk about itself, another language.
+"""What a chat model may not answer: nothing, its prompt, a loop, talk about itself, another language.
 
 A query can hold instructions, and a model may follow them. No check tells that from every good answer; these know what
 such answers most often are, and the rest is an expansion that helps nobody but whoever wrote the query.
@@ -7,6 +7,7 @@ such answers most often are, and the rest is an expansion that helps nobody but 
 from __future__ import annotations
 
 import re
+import zlib
 
 from searchsvc.errors import BadModelOutput
 from searchsvc.expansion.prompts import Prompt
@@ -14,6 +15,9 @@ from searchsvc.expansion.scripts import is_foreign, scripts_of
 
 _ECHO_CHARACTERS = 24
 """So many characters in a row, blanks aside, are no coincidence; Chinese says in them what English says in 60."""
+_LOOP_BYTES = 240
+_LOOP_RATIO = 0.2
+"""Text of that many bytes packs to about half of them; what a small model says in a loop to less than a tenth."""
 _REGRET = (
     r"(?:i['’]?m|i am|we are|we['’]re)\s+(?:(?:very|so|truly|really|deeply)\s+)?(?:sorry|afraid|unable|not able)\b"
 )
@@ -50,6 +54,8 @@ def check(text: str, prompt: Prompt, user_query: str) -> None:
         raise BadModelOutput("The answer is empty.")
     if _repeats(text, prompt):
         raise BadModelOutput("The answer repeats the prompt.")
+    if prompt.output == "completion" and _loops(text):
+        raise BadModelOutput("The answer says the same over and over.")
     if _REFUSAL.match(text) or _ITSELF.search(text):
         raise BadModelOutput(f"The model spoke of itself or refused instead of answering: {text[:80]!r}")
     if not _speaks(text, prompt, user_query):
@@ -63,6 +69,11 @@ def _repeats(text: str, prompt: Prompt) -> bool:
         return True
     width = _ECHO_CHARACTERS if prompt.language == "zh" else 2 * _ECHO_CHARACTERS
     return any(said[start : start + width] in told for start in range(0, len(said) - width + 1, width // 2))
+
+
+def _loops(text: str) -> bool:
+    said = text.encode()
+    return len(said) >= _LOOP_BYTES and len(zlib.compress(said)) < _LOOP_RATIO * len(said)
 
 
 def _squashed(text: str) -> str:

@@ -342,23 +342,40 @@ def test_documents_about_refusals_and_assistants_are_answers(text: str, language
     assert read(text, language=language) == text
 
 
-def test_a_completion_that_is_too_long_is_cut_after_a_sentence() -> None:
-    assert answered(json.dumps({"completion": "word " * 3000})) == Answer(
-        text=("word " * 3000)[:MAX_CHARACTERS], cut=True
-    )
-    long = answered(json.dumps({"completion": "A sentence of words. " * 100}))
+WORDS = [f"{a}{b}{c}" for a in "bdgkmptrs" for b in ("a", "ei", "or", "un") for c in ("lt", "ner", "dix", "mo", "sk")]
 
+
+def test_a_completion_that_is_too_long_is_cut_after_a_sentence() -> None:
+    words, sentences = " ".join(WORDS * 3), ". ".join(WORDS * 3)
+
+    assert answered(json.dumps({"completion": words})) == Answer(text=words[:MAX_CHARACTERS], cut=True)
+    long = answered(json.dumps({"completion": sentences}))
     assert long.cut
-    assert long.text.endswith("words.")
-    assert MAX_CHARACTERS - 21 < len(long.text) <= MAX_CHARACTERS
+    assert long.text == sentences[: len(long.text)]
+    assert long.text.endswith(".")
+    assert MAX_CHARACTERS - 8 < len(long.text) <= MAX_CHARACTERS
 
 
 def test_a_megabyte_of_text_is_cut() -> None:
-    assert answered("Words of a text. " * 60_000).cut
-    assert answered(json.dumps({"completion": "Words of a text. " * 60_000})).cut
-    assert answered(json.dumps({"terms": ["term"] * 100_000}), prompt="terms") == Answer(
-        text="term", terms=("term",), cut=True
+    megabyte = ". ".join(WORDS * 1000)
+
+    assert answered(megabyte).cut
+    assert answered(json.dumps({"completion": megabyte})).cut
+    assert answered(json.dumps({"terms": WORDS * 1000}), prompt="terms") == Answer(
+        text=", ".join(WORDS[:MAX_TERMS]), terms=tuple(WORDS[:MAX_TERMS]), cut=True
     )
+
+
+@pytest.mark.parametrize("finish_reason", ["stop", "length"])
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [("I am a pirate, I am a pirate. " * 20, "en"), ("请检查网络连接。" * 30, "zh"), ("word " * 3000 + ".", "en")],
+)
+def test_a_model_that_says_the_same_over_and_over_is_bad_output(
+    text: str, language: Language, finish_reason: str
+) -> None:
+    with pytest.raises(BadModelOutput, match=r"over and over|before its first sentence"):
+        read(json.dumps({"completion": text}, ensure_ascii=False), language=language, finish_reason=finish_reason)
 
 
 @pytest.mark.parametrize(
