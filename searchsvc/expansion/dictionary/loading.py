@@ -1,0 +1,40 @@
+"""The dictionaries that the settings name, read once for all indices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from searchsvc.expansion.dictionary.synonyms import Rule, read_rules
+from searchsvc.expansion.dictionary.table import SynonymTable
+from searchsvc.expansion.dictionary.wordnet import WordNet
+from searchsvc.text import Analyzer
+
+LEXICON = Path(__file__).with_name("it.synonyms.txt")
+"""Words of information technology, Chinese and English."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dictionary:
+    """What is known of words, whatever the index."""
+
+    table: SynonymTable
+    wordnet: WordNet | None = None
+
+
+def load_dictionary(
+    files: Sequence[Path], analyzer: Analyzer, *, lexicon: bool = True, wordnet: Path | None = None
+) -> Dictionary | None:
+    """Synonym files, the lexicon that comes with the service unless it is not wanted, and the folder of a WordNet.
+
+    None if there is nothing to read. Raises ConfigurationError that names the file, and its line.
+    """
+    rules: list[Rule] = []
+    for path in (*files, *((LEXICON,) if lexicon else ())):
+        rules += read_rules(path)
+    if not rules and wordnet is None:
+        return None
+    return Dictionary(
+        table=SynonymTable(rules, analyzer), wordnet=None if wordnet is None else WordNet(wordnet, analyzer)
+    )
