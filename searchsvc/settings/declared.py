@@ -29,6 +29,8 @@ from searchsvc.settings.values import (
     Url,
     Urls,
     UserFile,
+    UserFiles,
+    UserFolder,
     UserPath,
 )
 
@@ -112,7 +114,7 @@ class RerankerSettings(Group):
 
 
 class ExpanderSettings(Group):
-    """The chat model that completes queries; without `url` the embedded engine uses its vocabulary."""
+    """What expands queries: the chat model, and the dictionaries; without `url` no chat model is asked."""
 
     url: Url | None = None
     """Base address of an OpenAI-compatible API, for instance http://127.0.0.1:11434/v1."""
@@ -122,6 +124,12 @@ class ExpanderSettings(Group):
     """Sent as bearer token."""
     prompt: str | None = None
     """Id of the prompt file; left out, the newest."""
+    dictionaries: UserFiles = ()
+    """Synonym files of your own in the syntax of Solr and Elasticsearch, comma-separated."""
+    lexicon: bool = True
+    """Whether the lexicon of information technology that comes with the service is looked up besides."""
+    wordnet: UserFolder | None = None
+    """Folder of WordNet's database files, for instance /usr/share/wordnet."""
 
 
 class TextSettings(Group):

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, FilePath, SecretStr
+from pydantic import AfterValidator, BeforeValidator, DirectoryPath, Field, FilePath, SecretStr
+from pydantic_settings import NoDecode
 
 
 def _checked_url(url: str) -> str:
@@ -33,6 +34,11 @@ def _home_expanded(path: Any) -> Any:
         return Path(path).expanduser() if isinstance(path, str) else path
     except RuntimeError:
         raise ValueError("there is no home folder of that name") from None
+
+
+def _separated(paths: Any) -> Any:
+    """A list, as a file of settings has it, or text with commas, as an environment variable does."""
+    return [path.strip() for path in paths.split(",") if path.strip()] if isinstance(paths, str) else paths
 
 
 def _stripped(secret: Any) -> Any:
@@ -102,3 +108,5 @@ Password = Annotated[SecretStr | None, BeforeValidator(_stripped)]
 ApiKey = Annotated[Annotated[SecretStr, AfterValidator(_checked_key)] | None, BeforeValidator(_stripped)]
 UserPath = Annotated[Path, BeforeValidator(_home_expanded)]
 UserFile = Annotated[FilePath, BeforeValidator(_home_expanded)]
+UserFiles = Annotated[tuple[UserFile, ...], NoDecode, BeforeValidator(_separated)]
+UserFolder = Annotated[DirectoryPath, BeforeValidator(_home_expanded)]
