@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
+from rich.text import Text
 
 from searchsvc.cli.common import talk
 from searchsvc.cli.evaluate_plan import Comparison
 from searchsvc.cli.variant_runs import Bench
 from searchsvc.evaluation.grid import Grid, grid
+from searchsvc.evaluation.html_report import html_page, write_page
 from searchsvc.evaluation.qrels import Qrels
 from searchsvc.evaluation.report import RunReport, VariantReport, report
 from searchsvc.evaluation.tables import (
@@ -76,6 +79,23 @@ def print_figures(console: Console, found: Figures, *, below: Sequence[str] = ()
         console.print(line)
     for each in found.reports:
         _print_extremes(console, each, found.reports[0].name)
+
+
+def write_html(path: Path, title: str, bench: Bench, found: Figures, *, notes: Sequence[str]) -> None:
+    """The report with plots; `notes` are lines of markup. Raises ConfigurationError if it cannot be written."""
+    facts = {
+        "made": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "queries": f"{len(bench.outcomes)}, judged"
+        + (f"; interrupted before {len(bench.queries) - len(bench.outcomes)} more" if bench.interrupted else ""),
+        "baseline": found.reports[0].name,
+        "reference": found.comparison.measures[0],
+        "serving": str(found.comparison.serving),
+        "index": bench.index,
+        "parts": bench.words(),
+    }
+    lines = [Text.from_markup(line).plain for line in [*notes, *cost_lines(found.reports)]]
+    page = html_page(title, facts=facts, notes=lines, reports=found.reports, grid=found.grid, texts=bench.answered)
+    write_page(path, page)
 
 
 def cost_lines(reports: Sequence[RunReport]) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 from rich.markup import escape
 
 from searchsvc.cli.common import MadeBy, out, print_json, progress
-from searchsvc.cli.evaluate_figures import Figures, figures, print_figures, tell_written
+from searchsvc.cli.evaluate_figures import Figures, figures, print_figures, tell_written, write_html
 from searchsvc.cli.evaluate_plan import Comparison, Outputs
 from searchsvc.cli.variant_runs import Bench, end, make_folder, run, run_all, run_paths, warm_up, write_runs
 from searchsvc.errors import ConfigurationError
@@ -69,11 +69,14 @@ def evaluate_folder(plan: FolderPlan, settings: Settings, outputs: Outputs) -> N
         write_runs(bench.outcomes.runs(), outputs.runs)
     written = run_paths(plan.comparison.variants, outputs.runs)
     found = figures(bench, plan.collection.qrels, plan.comparison)
+    if outputs.html is not None:
+        notes = left_out_lines(plan.collection, plan.corpus, plan.without_candidates)
+        write_html(outputs.html, str(plan.collection.folder), bench, found, notes=notes)
     if outputs.json:
         print_json(_as_json(plan, bench, found) | {"runs": written})
     else:
         _print(plan, bench, found)
-        tell_written(written)
+        tell_written([*written, *([] if outputs.html is None else [outputs.html])])
     end(bench)
 
 

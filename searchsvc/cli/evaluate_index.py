@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from rich.markup import escape
+
 from searchsvc.cli.common import MadeBy, progress
-from searchsvc.cli.evaluate_figures import figures, tell_written
+from searchsvc.cli.evaluate_figures import figures, tell_written, write_html
 from searchsvc.cli.evaluate_plan import IndexPlan, Outputs
-from searchsvc.cli.evaluate_tell import tell_changes, tell_measures
+from searchsvc.cli.evaluate_tell import left_out, tell_changes, tell_measures
 from searchsvc.cli.variant_runs import Bench, end, run, run_all, run_paths, warm_up, write_runs
 from searchsvc.evaluation.absent import Absent, absent_judgements
 from searchsvc.evaluation.qrels import QrelsFile
@@ -34,13 +36,19 @@ def evaluate_index(plan: IndexPlan, settings: Settings, outputs: Outputs) -> Non
         tell_changes(plan, bench, change_reports(bench.outcomes.runs()), outputs)
     else:
         judged = figures(bench, plan.qrels.grades, plan.comparison)
-        tell_measures(plan, plan.qrels, bench, judged, absent=found[0] if found else None, outputs=outputs)
+        absent = found[0] if found else None
+        if outputs.html is not None:
+            notes = [escape(line) for line in left_out(plan, plan.qrels, bench, absent)]
+            write_html(outputs.html, f"{plan.index}: {plan.file}", bench, judged, notes=notes)
+        tell_measures(plan, plan.qrels, bench, judged, absent=absent, outputs=outputs)
     if outputs.runs is not None:
         runs = bench.outcomes.runs()
         for each in runs:
             check_ids((doc_id for doc_ids in each.rankings.values() for doc_id in doc_ids), what="document")
         write_runs(runs, outputs.runs)
-        tell_written(run_paths(plan.comparison.variants, outputs.runs))
+    tell_written(
+        [*run_paths(plan.comparison.variants, outputs.runs), *([] if outputs.html is None else [outputs.html])]
+    )
     end(bench)
 
 

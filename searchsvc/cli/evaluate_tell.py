@@ -71,7 +71,7 @@ def tell_measures(
         return
     console = out()
     console.print(_title(plan, bench))
-    for line in _left_out(plan, qrels) + _absent_lines(plan, qrels, bench, absent):
+    for line in left_out(plan, qrels, bench, absent):
         console.print(f"[yellow]{escape(printable(line))}[/]")
     if any(qrels.sources):
         told = ", ".join(f"{count} {source or 'of no named source'}" for source, count in qrels.sources.items())
@@ -124,7 +124,7 @@ def _judgements_json(qrels: QrelsFile, absent: Absent | None) -> dict[str, Any]:
     }
 
 
-def _left_out(plan: IndexPlan, qrels: QrelsFile) -> list[str]:
+def left_out(plan: IndexPlan, qrels: QrelsFile, bench: Bench, absent: Absent | None) -> list[str]:
     """A line for each kind of query or judgement that does not count as it stands in the files."""
     counted = (
         (plan.unjudged, "queries have no judgement and are left out"),
@@ -141,7 +141,7 @@ def _left_out(plan: IndexPlan, qrels: QrelsFile) -> list[str]:
             f"{unknown.judgements} judgements of {unknown.queries} queries that are not in {plan.file} are left out:"
             f" {qrels.path} line {unknown.first_line} names {unknown.first!r}"
         )
-    return lines
+    return lines + _absent_lines(plan, qrels, bench, absent)
 
 
 def _absent_lines(plan: IndexPlan, qrels: QrelsFile, bench: Bench, absent: Absent | None) -> list[str]:
