@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from searchsvc.documents import clean
 from searchsvc.errors import BadModelOutput, ConfigurationError, InvalidRequest
 from searchsvc.expansion.completion import read_answer
 from searchsvc.expansion.prompts import DEFAULT_PROMPT, Prompt, find_prompt, language_of
-from searchsvc.expansion.proposals import STOP_WORD, Mention, mentions, proposed
+from searchsvc.expansion.proposals import Mention, asked_for, mentions, proposed
 from searchsvc.model import Form
 from searchsvc.protocols import ChatModel, ExpandRequest, TermStatistics
 from searchsvc.result import Expansion
@@ -84,10 +83,7 @@ class LlmExpander:
         """What the index is asked for. Raises BadModelOutput if the query has all of it already."""
         if {each.term for each in found if not each.reason} <= set(self._analyzer.terms(user_query)):
             raise BadModelOutput("The answer has no keyword that the query lacks.")
-        if not self._as_written:
-            return found
-        # an index of others reads a stop word from its longest lists: not worth the time for a word that is dropped
-        return [replace(each, term=each.surface.lower()) for each in found if each.reason != STOP_WORD]
+        return asked_for(found, as_written=self._as_written)
 
 
 async def _passages(prompt: Prompt, request: ExpandRequest) -> tuple[str, ...]:

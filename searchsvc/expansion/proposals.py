@@ -50,6 +50,14 @@ def mentions(answer: Answer, analyzer: Analyzer, user_query: str) -> list[Mentio
     ]
 
 
+def asked_for(found: Sequence[Mention], *, as_written: bool) -> list[Mention]:
+    """The mentions as the index is asked for them: by our terms, or `as_written` by the words that a person writes."""
+    if not as_written:
+        return list(found)
+    # an index of others reads a stop word from its longest lists: not worth the time for a word that is dropped
+    return [replace(each, term=each.surface.lower()) for each in found if each.reason != STOP_WORD]
+
+
 def proposed(found: Iterable[Mention], counts: TermCounts, *, source: str, limit: int) -> tuple[ExpansionTerm, ...]:
     """Every mention by falling f·idf, dropped ones with their reason; of those that can be used `limit` are kept."""
 
