@@ -17,13 +17,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from searchsvc.documents import BadLine, Document, read_documents
-from searchsvc.embedded.encoder import ENCODER
 from searchsvc.embedded.engine import EmbeddedEngine
 from searchsvc.forms import plain_query
 from searchsvc.model import Deadline
 from searchsvc.protocols import ExpandRequest, OpenIndex, RetrieveRequest
 from searchsvc.result import Retrieval
 from searchsvc.text import Analyzer
+from searchsvc.vocabulary.encoder import ENCODER
 
 DEPTH = 50
 ROUNDS = 5

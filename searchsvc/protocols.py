@@ -234,12 +234,20 @@ class IndexAdmin(Protocol):
         """Makes a new, empty, unpublished physical index for `name` and returns its name."""
         ...
 
-    async def load(self, name: str, documents: Iterable[Document], *, progress: Callable[[int], None]) -> LoadReport:
+    async def load(
+        self,
+        name: str,
+        documents: Iterable[Document],
+        *,
+        progress: Callable[[int], None],
+        words: Callable[[int, int], None] | None = None,
+    ) -> LoadReport:
         """Adds or replaces documents, the last of a doubled id winning.
 
         `name` is a physical index, or an alias: then its newest unpublished index if there is one, else the
         live one, else a new one. A first index (no live one yet) is published when the load ends.
-        `progress` is called with the number of documents done so far. Raises StageError; a rerun is safe.
+        `progress` is called with the number of documents done so far; `words`, while the words of the index are
+        compared after that, with the number of words done so far and that of all. Raises StageError; a rerun is safe.
         """
         ...
 
@@ -265,7 +273,9 @@ class OpenIndex:
     as_written: bool = False
     """The index reads words as people write them, by analysers of its own; False: it holds our terms."""
     neighbours: Expander | None = None
-    """Expansion by the index's own vocabulary; None where the engine has none."""
+    """Expansion by the index's own vocabulary; None where there is none."""
+    no_neighbours: str = ""
+    """Why there is none and what would help, where something would."""
     reranker: Reranker | None = None
     """The engine's own scorer; None where it has none."""
 

@@ -55,6 +55,12 @@ def progress() -> Progress:
     )
 
 
+def words_told(bar: Progress) -> Callable[[int, int], None]:
+    """Shows how far the comparing of an index's words is, which follows the documents of a load."""
+    task = bar.add_task("comparing words", total=None, visible=False)
+    return lambda done, total: bar.update(task, completed=done, total=total, visible=True)
+
+
 def settings(**overrides: Any) -> Settings:
     """The settings with those of the command line; the key `api__port` stands for `api.port`, None for not given.
 

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from searchsvc.cli.adopting import adopt_index
 from searchsvc.cli.checking import CheckedFile, check_file
-from searchsvc.cli.common import EngineName, Json, out, print_json, progress, settings, talk
+from searchsvc.cli.common import EngineName, Json, out, print_json, progress, settings, talk, words_told
 from searchsvc.demo.replacing import load_own
 from searchsvc.documents import Document, read_documents
 from searchsvc.errors import InvalidDocuments, SearchError
@@ -200,7 +200,12 @@ def _load(file: Path, checked: CheckedFile, index: str, engine: EngineName | Non
         report, replaced = _ask(
             engine,
             lambda admin: _load_into(
-                admin, settings(engine=engine), index, documents, lambda done: bar.update(task, completed=done)
+                admin,
+                settings(engine=engine),
+                index,
+                documents,
+                done=lambda done: bar.update(task, completed=done),
+                words=words_told(bar),
             ),
         )
     if replaced:
@@ -215,12 +220,18 @@ def _load(file: Path, checked: CheckedFile, index: str, engine: EngineName | Non
 
 
 async def _load_into(
-    admin: IndexAdmin, effective: Settings, index: str, documents: Iterator[Document], done: Callable[[int], None]
+    admin: IndexAdmin,
+    effective: Settings,
+    index: str,
+    documents: Iterator[Document],
+    *,
+    done: Callable[[int], None],
+    words: Callable[[int, int], None],
 ) -> tuple[LoadReport, bool]:
     """The report, and whether the documents took the place of the demo corpus, which only `serve` loads, embedded."""
     if effective.engine == "embedded":
-        return await load_own(admin, index, documents, data_dir=effective.data_dir, progress=done)
-    return await admin.load(index, documents, progress=done), False
+        return await load_own(admin, index, documents, data_dir=effective.data_dir, progress=done, words=words)
+    return await admin.load(index, documents, progress=done, words=words), False
 
 
 def _say_what_next(report: LoadReport) -> None:

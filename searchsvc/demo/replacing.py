@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from searchsvc.demo.marker import demo_index, forget
@@ -13,7 +14,13 @@ from searchsvc.protocols import IndexAdmin, LoadReport
 
 
 async def load_own(
-    admin: IndexAdmin, name: str, documents: Iterable[Document], *, data_dir: Path, progress: Callable[[int], None]
+    admin: IndexAdmin,
+    name: str,
+    documents: Iterable[Document],
+    *,
+    data_dir: Path,
+    progress: Callable[[int], None],
+    words: Callable[[int, int], None] | None = None,
 ) -> tuple[LoadReport, bool]:
     """Load documents into `name`, as `admin.load` does; the demo's index counts as none.
 
@@ -21,12 +28,13 @@ async def load_own(
     named by its own physical name is meant: it is loaded into, and is no demo any more. A rerun is safe.
     Raises StageError, ConfigurationError.
     """
+    load = partial(admin.load, documents=documents, progress=progress, words=words)
     demo = demo_index(data_dir)
     if demo is not None and await _stands_at(admin, demo, name):
-        return await _load_instead(admin, demo, name, documents, progress), True
+        return await _load_instead(admin, demo, name, load), True
     if demo == name:
         forget(data_dir)
-    return await admin.load(name, documents, progress=progress), False
+    return await load(name), False
 
 
 async def _stands_at(admin: IndexAdmin, demo: str, name: str) -> bool:
@@ -39,10 +47,10 @@ async def _stands_at(admin: IndexAdmin, demo: str, name: str) -> bool:
 
 
 async def _load_instead(
-    admin: IndexAdmin, demo: str, name: str, documents: Iterable[Document], progress: Callable[[int], None]
+    admin: IndexAdmin, demo: str, name: str, load: Callable[[str], Awaitable[LoadReport]]
 ) -> LoadReport:
     target = name if name_of(name) else await _target(admin, demo)
-    report = await admin.load(target, documents, progress=progress)
+    report = await load(target)
     if report.live:
         return report
     await admin.swap(name_of(demo), physical=report.index)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from types import MappingProxyType
 
@@ -18,6 +19,7 @@ from searchsvc.elastic.calls import Searches
 from searchsvc.elastic.errors import is_forbidden, translated
 from searchsvc.elastic.hits import PhysicalIndex
 from searchsvc.elastic.indices import ALL_INDICES, ElasticIndices, check_analyzer
+from searchsvc.elastic.neighbours import ElasticNeighbours, FoundVocabulary, open_vocabulary
 from searchsvc.elastic.pages import ElasticPages
 from searchsvc.elastic.retriever import ElasticRetriever
 from searchsvc.elastic.statistics import ElasticStatistics
@@ -27,6 +29,7 @@ from searchsvc.errors import (
     BackendUnavailable,
     ConfigurationError,
     Overloaded,
+    StageError,
     UnknownIndex,
 )
 from searchsvc.index_names import is_index_name
@@ -58,6 +61,9 @@ class _Look:
 
     index: OpenIndex
     seen_at: float
+    load: str = ""
+    """The mark of the load whose vocabulary it has; empty: that is not known yet."""
+    neighbours: ElasticNeighbours | None = None
 
 
 class ElasticEngine:
@@ -115,6 +121,9 @@ class ElasticEngine:
     async def close(self) -> None:
         """End the looks that run and close the connections."""
         await self._openings.close()
+        for look in self._looks.values():
+            if look.neighbours is not None:
+                await look.neighbours.close()
         await self._client.close()
 
     async def _look(self, name: str) -> OpenIndex:
@@ -122,7 +131,10 @@ class ElasticEngine:
         known = self._looks.get(name)
         seen_at = time.monotonic()
         try:
-            index = await (self._look_at_adopted(name) if name in self._adopted else self._look_at_own(name, known))
+            if name in self._adopted:
+                look = _Look(await self._look_at_adopted(name), seen_at)
+            else:
+                look = await self._look_at_own(name, known, seen_at)
         except (UnknownIndex, BackendRejected, ConfigurationError) as error:
             self._looks.pop(name, None)
             if isinstance(error, UnknownIndex) and name in self._adopted:
@@ -131,9 +143,9 @@ class ElasticEngine:
         except (BackendTimeout, BackendUnavailable, Overloaded):
             if known is None:
                 raise
-            index, seen_at = known.index, time.monotonic()
-        self._looks[name] = _Look(index, seen_at)
-        return index
+            look = replace(known, seen_at=time.monotonic())
+        self._looks[name] = look
+        return look.index
 
     async def _look_at_adopted(self, name: str) -> OpenIndex:
         if not self._adopted.was_opened(name) and name in await self._published_names():
@@ -143,16 +155,24 @@ class ElasticEngine:
             )
         return await self._adopted.open(name, timeout_s=_ADOPTED_LOOK_TIMEOUT_S)
 
-    async def _look_at_own(self, name: str, known: _Look | None) -> OpenIndex:
+    async def _look_at_own(self, name: str, known: _Look | None, seen_at: float) -> _Look:
         published = await self._published(name, _FIRST_LOOK_TIMEOUT_S if known is None else _NEXT_LOOK_TIMEOUT_S)
         check_analyzer(published, self._analyzer)
-        return self._opened(published, known)
+        load = published.load.token if published.complete else ""
+        if known is not None and known.index.physical == published.index and load in ("", known.load):
+            return replace(known, seen_at=seen_at)
+        vocabulary = await open_vocabulary(self._searches, published, self._analyzer)
+        neighbours = vocabulary.neighbours
+        if neighbours is not None and known is not None and known.neighbours is not None and known.neighbours.was_used:
+            with contextlib.suppress(StageError):  # whoever asks for neighbours will tell
+                await neighbours.read()
+        return _Look(self._opened(published, vocabulary), seen_at, load if vocabulary.is_certain else "", neighbours)
 
-    def _opened(self, published: PhysicalIndex, known: _Look | None) -> OpenIndex:
-        if known is not None and known.index.physical == published.index:
-            return known.index
+    def _opened(self, published: PhysicalIndex, vocabulary: FoundVocabulary) -> OpenIndex:
         return OpenIndex(
             physical=published.index,
+            neighbours=vocabulary.neighbours,
+            no_neighbours=vocabulary.why_none,
             retriever=ElasticRetriever(self._searches, published.index),
             statistics=ElasticStatistics(self._searches, published.index, self._analyzer),
             pages=ElasticPages(self._searches, published.index),

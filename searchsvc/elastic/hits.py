@@ -52,6 +52,11 @@ class PhysicalIndex:
         return bool(self.meta.get("complete"))
 
     @property
+    def has_vocabulary(self) -> bool:
+        """A load into it has compared its words."""
+        return bool(self.meta.get("vocabulary"))
+
+    @property
     def load(self) -> LoadMark:
         """The last load that began; an empty mark if none did."""
         return load_mark(self.meta)
@@ -192,14 +197,20 @@ def published_names(reply: Any) -> tuple[str, ...]:
 
 
 def index_status(index: PhysicalIndex, reply: Any) -> IndexStatus:
-    """`index` with the numbers of an answer of `GET /PATTERN/_stats`; 0 where a shard gives none."""
+    """`index` with the numbers of an answer of `GET /PATTERN/_stats`; 0 where a shard gives none.
+
+    Its size is that of its vocabulary too.
+    """
     with shape("index statistics"):
         primaries = reply["indices"].get(index.index, {}).get("primaries", {})
+        own = (index.index, f"{index.index}-terms-")
+        parts = [each for name, each in reply["indices"].items() if name == own[0] or name.startswith(own[1])]
+        sizes = (part.get("primaries", {}).get("store", {}).get("size_in_bytes", 0) for part in parts)
         return IndexStatus(
             index=index.index,
             alias=index.name if index.published else None,
             documents=primaries.get("docs", {}).get("count", 0),
-            bytes=primaries.get("store", {}).get("size_in_bytes", 0),
+            bytes=sum(sizes),
             complete=index.complete,
         )
 

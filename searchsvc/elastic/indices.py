@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from elasticsearch import AsyncElasticsearch
 
@@ -18,6 +20,7 @@ from searchsvc.elastic.errors import translated
 from searchsvc.elastic.hits import PhysicalIndex
 from searchsvc.elastic.query import alias_body, document_lines, index_body, meta_body, refresh_body
 from searchsvc.elastic.takeover import check_held, check_mark, marked
+from searchsvc.elastic.terms import HIDDEN_TOO
 from searchsvc.errors import (
     BackendRejected,
     BackendUnavailable,
@@ -27,6 +30,7 @@ from searchsvc.errors import (
 from searchsvc.index_names import check_index_name, is_index_name, is_physical, name_of, physical_name
 from searchsvc.protocols import IndexStatus, LoadReport
 from searchsvc.text import Analyzer
+from searchsvc.vocabulary.words import WordForms
 
 ALL_INDICES = "*-v*-*"
 """What the names of our physical indices look like; `is_physical` decides."""
@@ -66,8 +70,15 @@ class ElasticIndices:
             )
         return physical
 
-    async def load(self, name: str, documents: Iterable[Document], *, progress: Callable[[int], None]) -> LoadReport:
-        """Add or replace documents.
+    async def load(
+        self,
+        name: str,
+        documents: Iterable[Document],
+        *,
+        progress: Callable[[int], None],
+        words: Callable[[int, int], None] | None = None,
+    ) -> LoadReport:
+        """Add or replace documents, and compare the words of all of them.
 
         An index that nobody searches is not refreshed while it fills, and merged to one segment at the end.
         A load that runs when another one into the same index begins ends with Overloaded: see `takeover`.
@@ -78,11 +89,12 @@ class ElasticIndices:
         if not target.published:
             await self._set_filling(target, filling=True)
         await self._mark(target, complete=False)
-        loaded, read = await self._write(target, documents, progress)
+        forms = WordForms()
+        loaded, read = await self._write(target, documents, forms, progress)
         await check_held(self._client, target)
         if not target.published:
             await self._set_filling(target, filling=False)
-        await self._finish(target, loaded)
+        await self._finish(target, loaded, forms, words or _untold)
         indices = await self._indices_of(target.name)
         live = any(index.published and index.index == target.index for index in indices)
         if not any(index.published for index in indices):
@@ -118,7 +130,9 @@ class ElasticIndices:
             with contextlib.suppress(StageError, UnknownIndex), translated("refreshing indices"):
                 await self._client.indices.refresh(index=filling)
         with translated("listing indices"):
-            numbers = await self._client.indices.stats(index=ALL_INDICES, metric=["docs", "store"])
+            numbers = await self._client.indices.stats(
+                index=ALL_INDICES, metric=["docs", "store"], expand_wildcards=HIDDEN_TOO
+            )
         return tuple(hits.index_status(index, numbers.body) for index in indices)
 
     async def _indices_of(self, name: str) -> list[PhysicalIndex]:
@@ -147,13 +161,13 @@ class ElasticIndices:
         return target
 
     async def _write(
-        self, target: PhysicalIndex, documents: Iterable[Document], progress: Callable[[int], None]
+        self, target: PhysicalIndex, documents: Iterable[Document], forms: WordForms, progress: Callable[[int], None]
     ) -> tuple[int, int]:
         """How many documents were stored, and how many were read: the others were replaced by later ones."""
         writer = BulkWriter(self._client, target.index, backoff_s=self._backoff_s)
         stored: set[str] = set()
         read = 0
-        waiting = chunks(documents, self._encode)
+        waiting = chunks(documents, partial(self._encode, forms))
         # in a thread: reading and cutting words block for long, and searches may run on this loop
         while (chunk := await asyncio.to_thread(next, waiting, None)) is not None:
             try:
@@ -169,9 +183,10 @@ class ElasticIndices:
             progress(read)
         return len(stored), read
 
-    def _encode(self, document: Document) -> bytes:
-        tokens = [*self._analyzer.terms(document.title), *self._analyzer.terms(document.text)]
-        return document_lines(document, tokens)
+    def _encode(self, forms: WordForms, document: Document) -> bytes:
+        words = [*self._analyzer.words(document.title), *self._analyzer.words(document.text)]
+        forms.add(words)
+        return document_lines(document, [word.term for word in words])
 
     async def _set_filling(self, target: PhysicalIndex, *, filling: bool) -> None:
         with translated(f"setting up {target.index}"):
@@ -182,8 +197,12 @@ class ElasticIndices:
         with translated(f"marking {target.index}"):
             await self._client.indices.put_mapping(index=target.index, body=meta_body(meta))
 
-    async def _finish(self, target: PhysicalIndex, loaded: int) -> None:
-        """Make everything visible, check that it is there, and mark the index complete."""
+    async def _finish(
+        self, target: PhysicalIndex, loaded: int, forms: WordForms, words: Callable[[int, int], None]
+    ) -> None:
+        """Make everything visible, check that it is there, compare the words, and mark the index complete."""
+        from searchsvc.elastic.vocabulary import Loaded, VocabularyLoad  # noqa: PLC0415 - numpy only where used
+
         with translated(f"finishing {target.index}"):
             if not target.published:
                 patient = self._client.options(request_timeout=_MERGE_TIMEOUT_S, max_retries=0)
@@ -191,7 +210,8 @@ class ElasticIndices:
             await self._client.indices.refresh(index=target.index)
             counted = hits.count((await self._client.count(index=target.index)).body)
         # Elasticsearch makes a missing index on the first write to it, with mappings of its own guess
-        current = next((index for index in await self._indices_of(target.name) if index.index == target.index), None)
+        there = await self._indices_of(target.name)
+        current = next((index for index in there if index.index == target.index), None)
         if current is not None:
             check_mark(target, current.load)
         if counted < loaded or current is None:
@@ -200,7 +220,10 @@ class ElasticIndices:
                 "during the load.",
                 hint="Delete it, make a new one and load again.",
             )
-        await self._mark(target, complete=True)
+        vocabulary = VocabularyLoad(self._client, self._analyzer, backoff_s=self._backoff_s)
+        names = frozenset(index.index for index in there)
+        await vocabulary.write(Loaded(target=target, forms=forms, stored=loaded, counted=counted, there=names), words)
+        await self._mark(replace(target, meta={**target.meta, "vocabulary": True}), complete=True)
 
     async def _publish(self, chosen: PhysicalIndex, published: Sequence[str]) -> None:
         if chosen.published and not published:
@@ -208,6 +231,10 @@ class ElasticIndices:
         with translated(f"publishing {chosen.index}"):
             body = alias_body(chosen.name, add=chosen.index, remove=published)
             await self._client.indices.update_aliases(body=body)
+
+
+def _untold(done: int, total: int) -> None:
+    """Nobody asked how far it is."""
 
 
 def check_analyzer(index: PhysicalIndex, analyzer: Analyzer) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 
 from searchsvc.documents import Document
 from searchsvc.embedded.errors import other_analyser
-from searchsvc.embedded.loading import load_documents
+from searchsvc.embedded.loading import Reports, load_documents
 from searchsvc.embedded.store import DataFolder
 from searchsvc.embedded.worker import Worker
 from searchsvc.errors import BackendUnavailable, UnknownIndex
@@ -28,8 +28,15 @@ class EmbeddedAdmin:
     async def create(self, name: str) -> str:
         return await self._worker.run(self._folder.create, name, self._analyzer.fingerprint)
 
-    async def load(self, name: str, documents: Iterable[Document], *, progress: Callable[[int], None]) -> LoadReport:
-        """`documents` is read in a thread; `progress` is called in the event loop.
+    async def load(
+        self,
+        name: str,
+        documents: Iterable[Document],
+        *,
+        progress: Callable[[int], None],
+        words: Callable[[int, int], None] | None = None,
+    ) -> LoadReport:
+        """`documents` is read in a thread; `progress` and `words` are called in the event loop.
 
         A search sees all of a load or, before it has ended, nothing of it. Raises Overloaded while another load runs.
         """
@@ -37,12 +44,20 @@ class EmbeddedAdmin:
         stopped = threading.Event()
 
         def report(done: int) -> None:
-            if stopped.is_set():
-                raise BackendUnavailable("the load was stopped.", hint="Run it again: nothing is lost.")
+            check_wanted()
             loop.call_soon_threadsafe(progress, done)
 
+        def report_words(done: int, total: int) -> None:
+            check_wanted()
+            if words is not None:
+                loop.call_soon_threadsafe(words, done, total)
+
+        def check_wanted() -> None:
+            if stopped.is_set():
+                raise BackendUnavailable("the load was stopped.", hint="Run it again: nothing is lost.")
+
         try:
-            return await self._worker.run(self._load, name, documents, report)
+            return await self._worker.run(self._load, name, documents, Reports(documents=report, words=report_words))
         except asyncio.CancelledError:
             stopped.set()
             raise
@@ -53,10 +68,10 @@ class EmbeddedAdmin:
     async def status(self) -> tuple[IndexStatus, ...]:
         return await self._worker.run(self._status)
 
-    def _load(self, name: str, documents: Iterable[Document], report: Callable[[int], None]) -> LoadReport:
+    def _load(self, name: str, documents: Iterable[Document], reports: Reports) -> LoadReport:
         with self._folder.writing():
             physical = self._target(name)
-            loaded = load_documents(self._folder, physical, documents, analyzer=self._analyzer, report=report)
+            loaded = load_documents(self._folder, physical, documents, analyzer=self._analyzer, reports=reports)
             if self._live(name_of(physical)) is None:
                 self._folder.publish(name_of(physical), physical)
         return LoadReport(

@@ -9,19 +9,20 @@ from pathlib import Path
 from searchsvc.embedded.admin import EmbeddedAdmin
 from searchsvc.embedded.errors import damaged, other_analyser
 from searchsvc.embedded.fields import open_tantivy
-from searchsvc.embedded.neighbours import NeighbourExpander
+from searchsvc.embedded.neighbours import EmbeddedNeighbours
 from searchsvc.embedded.pages import EmbeddedPages
 from searchsvc.embedded.reranker import EmbeddedReranker
 from searchsvc.embedded.retriever import EmbeddedRetriever
 from searchsvc.embedded.statistics import EmbeddedStatistics
 from searchsvc.embedded.store import LAYOUT, DataFolder
 from searchsvc.embedded.vectors import StoredVectors
-from searchsvc.embedded.vocabulary import Vocabulary
+from searchsvc.embedded.vocabulary import read_vocabulary, word_matrix
 from searchsvc.embedded.worker import Worker
 from searchsvc.errors import UnknownIndex
 from searchsvc.openings import Openings
 from searchsvc.protocols import OpenIndex
 from searchsvc.text import Analyzer
+from searchsvc.vocabulary.proposals import Proposals
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,16 +102,15 @@ class EmbeddedEngine:
         stored = StoredVectors.open(self._folder.vectors)
         statistics = EmbeddedStatistics(opened, self._worker, self._analyzer)
         retriever = EmbeddedRetriever(opened, self._worker)
+        vocabulary = read_vocabulary(self._folder.folder(physical), physical)
         return OpenIndex(
             physical=physical,
             retriever=retriever,
             statistics=statistics,
             pages=EmbeddedPages(opened, retriever, self._worker),
-            neighbours=NeighbourExpander(
-                Vocabulary.read(self._folder.folder(physical), physical),
-                stored,
+            neighbours=EmbeddedNeighbours(
+                Proposals(vocabulary, word_matrix(vocabulary.surfaces, stored), self._analyzer),
                 statistics=statistics,
-                analyzer=self._analyzer,
                 worker=self._worker,
             ),
             reranker=EmbeddedReranker(stored, self._worker),

@@ -7,8 +7,6 @@ terms, then the text's, as the other engine indexes them.
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -20,10 +18,8 @@ from searchsvc.documents import Document
 from searchsvc.embedded.errors import index_errors
 from searchsvc.embedded.filters import milliseconds
 from searchsvc.model import Candidate
-from searchsvc.text import Analyzer, is_stop_word
-
-_WORD = re.compile(r"[\u3400-\u9fff]{2,8}|[a-z\u00df-\u00f6\u00f8-\u00ff]{3,21}")
-"""A word that may be a neighbour of another one: Chinese of 2 to 8 characters or Latin of 3 to 21 letters."""
+from searchsvc.text import Analyzer
+from searchsvc.vocabulary.words import word_forms
 
 KEYWORD_CHARACTERS = 8191
 """Longer values of lang, tags and url are stored but not indexed, as in the other engine."""
@@ -67,7 +63,7 @@ def as_tantivy(document: Document, analyzer: Analyzer) -> tantivy.Document:
     made.add_text("doc_id", document.doc_id)
     words = [*analyzer.words(document.title), *analyzer.words(document.text)]
     made.add_text("tokens", " ".join(word.term for word in words))
-    made.add_text("words", " ".join(sorted(set(_word_pairs((word.term, word.surface) for word in words)))))
+    made.add_text("words", " ".join(sorted(f"{term}/{form}" for term, form in word_forms(words))))
     for name, values in (("lang", [document.lang or None]), ("url", [document.url or None]), ("tags", document.tags)):
         for value in values:
             if value is not None and len(value) <= KEYWORD_CHARACTERS:
@@ -105,11 +101,6 @@ def document_counts(opened: OpenTantivy) -> dict[str, int]:
         return dict(opened.searcher.terms_with_prefix("tokens", ""))
 
 
-def is_word(term: str, surface: str) -> bool:
-    """Whether a term may have neighbours and be one."""
-    return _WORD.fullmatch(surface.lower()) is not None and "/" not in term and not is_stop_word(term)
-
-
 def _schema() -> tantivy.Schema:
     builder = tantivy.SchemaBuilder()
     builder.add_text_field("doc_id", stored=True, tokenizer_name="raw", index_option="basic")
@@ -131,7 +122,3 @@ def _registered(index: tantivy.Index) -> tantivy.Index:
     whitespace = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.whitespace()).build()
     index.register_tokenizer("terms", whitespace)
     return index
-
-
-def _word_pairs(words: Iterable[tuple[str, str]]) -> Iterator[str]:
-    return (f"{term}/{surface.lower()}" for term, surface in words if is_word(term, surface))

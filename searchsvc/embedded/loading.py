@@ -11,19 +11,29 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from searchsvc.documents import Document
-from searchsvc.embedded.encoder import ENCODER
 from searchsvc.embedded.errors import folder_errors, index_errors, other_analyser
 from searchsvc.embedded.fields import as_tantivy, create_tantivy, open_tantivy
 from searchsvc.embedded.store import DataFolder, Meta
 from searchsvc.embedded.vectors import VectorWriter
-from searchsvc.embedded.vocabulary import build_vocabulary
+from searchsvc.embedded.vocabulary import build_vocabulary, write_vocabulary
 from searchsvc.model import Candidate
 from searchsvc.text import Analyzer
+from searchsvc.vocabulary.encoder import ENCODER
 
 _BATCH = 64
 """Documents between two reports: a quarter of a second."""
 _HEAP_BYTES = 128_000_000
 """What tantivy gathers before it writes a segment: about a million short passages."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reports:
+    """Whom to tell how far a load is; what they raise ends it."""
+
+    documents: Callable[[int], None]
+    """The number of documents done so far."""
+    words: Callable[[int, int], None]
+    """The number of words done so far, and that of all: after the documents."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,23 +50,21 @@ def load_documents(
     documents: Iterable[Document],
     *,
     analyzer: Analyzer,
-    report: Callable[[int], None],
+    reports: Reports,
 ) -> Loaded:
     """Adds or replaces documents; to be called while `folder.writing()` is held.
 
-    `report` is called with the number of documents done so far, several times with the last one; what it raises ends
-    the load. Raises StageError, ConfigurationError.
+    Raises StageError, ConfigurationError.
     """
     meta = folder.meta(physical)
     if meta.fingerprint != analyzer.fingerprint:
         raise other_analyser(physical, meta.fingerprint, analyzer.fingerprint)
     folder.write_meta(physical, replace(meta, complete=False))
     with VectorWriter(folder.vectors, ENCODER) as vectors:
-        loaded = _Load(folder, physical, analyzer, vectors).run(documents, report)
+        loaded = _Load(folder, physical, analyzer, vectors).run(documents, reports.documents)
         opened = open_tantivy(folder.tantivy(physical), physical)
-        done = loaded.documents + loaded.duplicates
-        vocabulary = build_vocabulary(opened, vectors, folder.vectors, lambda: report(done))
-    vocabulary.write(folder.folder(physical))
+        vocabulary = build_vocabulary(opened, vectors, folder.vectors, reports.words)
+    write_vocabulary(vocabulary, folder.folder(physical))
     folder.write_meta(
         physical,
         Meta(

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from searchsvc.embedded.encoder import ENCODER, MODEL
 from searchsvc.embedded.vectors import StoredVectors
 from searchsvc.embedded.worker import Worker
 from searchsvc.errors import BackendTimeout
 from searchsvc.fusion import z_scores
 from searchsvc.model import Candidate, Deadline, ScoreKind
 from searchsvc.result import Reranking
+from searchsvc.vocabulary.encoder import ENCODER
+from searchsvc.vocabulary.method import MODEL
 
 _BATCH = 16
 """Passages encoded between two looks at the clock: about 60 ms."""

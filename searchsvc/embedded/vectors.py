@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from searchsvc.embedded.encoder import DIMENSIONS, MODEL, Encoder, readable
 from searchsvc.embedded.errors import folder_errors
 from searchsvc.errors import ConfigurationError
+from searchsvc.vocabulary.encoder import DIMENSIONS, Encoder, readable
+from searchsvc.vocabulary.method import MODEL
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -295,7 +295,7 @@ def loading_forever(tmp_path):
 class ForgetfulAdmin:
     """Loses a document on the way."""
 
-    async def load(self, name, documents, *, progress):
+    async def load(self, name, documents, *, progress, words):
         count = len(list(documents))
         progress(count)
         return LoadReport(index=f"{name}-v1-1", loaded=count - 1, duplicates=0, live=True)

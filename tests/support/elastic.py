@@ -56,10 +56,15 @@ async def raw_client(*urls: str) -> AsyncIterator[AsyncElasticsearch]:
 
 async def delete_indices(url: str, names: Iterable[str]) -> None:
     """Remove the physical indices of these names."""
+    names = tuple(names)
     async with elastic_engine(url) as engine, raw_client(url) as client:
         for status in await engine.admin.status():
             if any(status.index.startswith(f"{name}-v1-") for name in names):
                 await client.indices.delete(index=status.index)
+        for name in names:
+            vocabularies = await client.indices.get(index=f"{name}-v1-*-terms-*", expand_wildcards=["open", "hidden"])
+            for index in vocabularies.body:
+                await client.indices.delete(index=index)
 
 
 async def fill(engine: ElasticEngine, name: str, documents: Iterable[Document]) -> LoadReport:

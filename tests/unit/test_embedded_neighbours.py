@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from searchsvc.documents import Document
 from searchsvc.embedded.engine import EmbeddedEngine
-from searchsvc.embedded.fields import is_word
-from searchsvc.embedded.vocabulary import NEIGHBOURS, THRESHOLD, nearest
 from searchsvc.errors import BackendTimeout
 from searchsvc.forms import compose
 from searchsvc.model import Deadline, Form
 from searchsvc.protocols import Expander, ExpandRequest, OpenIndex
 from searchsvc.result import Expansion
+from searchsvc.vocabulary.nearest import NEIGHBOURS, THRESHOLD, nearest
+from searchsvc.vocabulary.words import is_word
 from tests.support.embedded import SUPPORT_ARTICLES, analyzer, load, loaded_folder, soon, words_query
 from tests.support.requests import wanted
 

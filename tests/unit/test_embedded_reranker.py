@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from searchsvc.embedded.encoder import ENCODER
 from searchsvc.embedded.engine import EmbeddedEngine
 from searchsvc.embedded.reranker import EmbeddedReranker, standardised
 from searchsvc.embedded.vectors import StoredVectors
@@ -18,6 +17,7 @@ from searchsvc.embedded.worker import Worker
 from searchsvc.errors import BackendTimeout
 from searchsvc.model import Candidate, Deadline, ScoreKind
 from searchsvc.result import Reranking
+from searchsvc.vocabulary.encoder import ENCODER
 from tests.support.embedded import SUPPORT_ARTICLES, analyzer, loaded_folder, soon
 
 

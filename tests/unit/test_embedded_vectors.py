@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from searchsvc.embedded.encoder import DIMENSIONS, ENCODER, MAX_CHARACTERS, MODEL, Encoder, readable
 from searchsvc.embedded.vectors import StoredVectors, VectorWriter, content_key
 from searchsvc.errors import ConfigurationError
+from searchsvc.vocabulary.encoder import DIMENSIONS, ENCODER, MAX_CHARACTERS, Encoder, readable
+from searchsvc.vocabulary.method import MODEL
 
 
 class CountingEncoder(Encoder):

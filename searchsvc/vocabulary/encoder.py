@@ -20,7 +20,6 @@ from searchsvc.documents import clean
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-MODEL = "use-multilingual-v3"
 DIMENSIONS = 512
 MAX_CHARACTERS = 800
 """What the encoder reads of a text: its tokeniser is slow Python and has no limit of its own."""
