@@ -66,13 +66,15 @@ class Account:
         """The query is to be expanded by `methods`."""
         self._decision, self._methods = decision, tuple(methods)
 
-    def left_alone(self, decision: Decision, policy: Mapping[str, Any]) -> None:
-        """The query is not expanded after all, for what the first pass or the expansion showed."""
-        self._decision, self._policy, self._joined = decision, policy, None
-
     def weighed(self, decision: Decision, policy: Mapping[str, Any]) -> None:
-        """The query is expanded as heavily as the policy thinks best."""
+        """What the policy thinks best."""
         self._decision, self._policy = decision, policy
+
+    def shadow(self, *, expand: bool) -> None:
+        """The query is left as it is, whatever was decided; that is noted."""
+        would = "it would be expanded" if expand else "it would be left as it is"
+        self._decision, self._joined = Decision(False, f"shadow: {would}, {self._decision.reason}"), None
+        _log.info("shadow: %s; %s", would, self._policy)
 
     def failed(self, stage: Stage) -> bool:
         """Whether the stage ran and degraded."""
@@ -116,8 +118,8 @@ class Account:
         )
 
     def joined(self, joined: Joined) -> None:
-        """The expansions joined the query."""
-        self._joined, self._terms = joined, joined.terms
+        """How the expansions join the query; what they proposed is kept where nothing joins it."""
+        self._joined, self._terms = joined, joined.terms or self._terms
 
     def hits_alone(self, alone: Mapping[str, int]) -> None:
         """How many hits of the answer each kept term alone brought."""
@@ -160,7 +162,7 @@ class Account:
             return "degraded", str(expand.reason)
         if expand is not None and expand.status is StageStatus.PENDING:
             return "pending", str(expand.reason)
-        if self._joined is not None:
+        if self._joined is not None and self._decision.expand:
             return "skipped", _NO_TERM
         return "skipped", self._decision.reason
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from searchsvc.errors import BackendTimeout, Defect, ExpansionLate, SearchError, StageError
 from searchsvc.model import Deadline, Form, MethodShare, Ranking, SearchRequest, Wait
-from searchsvc.protocols import Expander, ExpandRequest
+from searchsvc.protocols import Expander, ExpandRequest, TermCounts
 from searchsvc.result import Expansion
 
 SLICE: Mapping[Wait, float] = {Wait.ANSWER: 0.6, Wait.COMPLETE: 0.85}
@@ -69,13 +69,18 @@ class Expanding:
     methods: tuple[Method, ...]
     until: Deadline
     """When whoever is not there is late."""
+    count: Callable[[], Awaitable[TermCounts]] | None = None
+    """Counts the query's own terms in the index, for a policy; None: nobody asks."""
     _tasks: list[asyncio.Task[Outcome]] = field(default_factory=list)
+    _counting: asyncio.Task[TermCounts | None] | None = None
     _first: asyncio.Future[Ranking] | None = None
 
     def start(self) -> None:
         """Begin; `first_pass` or `no_first_pass` must follow."""
         self._first = asyncio.get_running_loop().create_future()
         self._tasks = [asyncio.create_task(self._run(method)) for method in self.methods]
+        if self.count is not None:
+            self._counting = asyncio.create_task(_or_none(self.count))
 
     def first_pass(self, ranking: Ranking) -> None:
         """What the original query found, for the methods that read it."""
@@ -93,8 +98,14 @@ class Expanding:
         """One for each method, in their order; each is there by `until`."""
         return tuple([await task for task in self._tasks])
 
+    async def counts(self) -> TermCounts | None:
+        """Of the query's own terms; None if they are not counted, or that failed."""
+        return None if self._counting is None else await self._counting
+
     def abandon(self) -> None:
         """Nobody waits any more."""
+        if self._counting is not None:
+            self._counting.cancel()
         for task in self._tasks:
             if task.done() and not task.cancelled():
                 task.exception()  # asked for, or asyncio reports it as nobody's
@@ -143,6 +154,13 @@ class Expanding:
     async def _first_pass(self) -> Ranking:
         assert self._first is not None, "start() comes first"  # noqa: S101 - a defect here, whatever was asked
         return await asyncio.shield(self._first)
+
+
+async def _or_none(count: Callable[[], Awaitable[TermCounts]]) -> TermCounts | None:
+    try:
+        return await count()
+    except StageError:
+        return None
 
 
 def _late(method: str) -> ExpansionLate:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from searchsvc import forms, fusion
 from searchsvc.expanding import Method, Outcome
@@ -24,6 +24,10 @@ class Part:
     """λ of a query, or the weight of a list."""
     label: str
     """In words."""
+    expansion: Expansion
+    """What it was made of."""
+    limit: int | None
+    """n, where the request names it."""
 
     @property
     def says_more(self) -> bool:
@@ -56,6 +60,14 @@ class Joined:
     def label(self) -> str:
         """All of it, in words."""
         return "; ".join(part.label for part in self.parts)
+
+    def reweighed(self, original: WeightedQuery, weight: float, *, word_weight: float | None) -> Joined:
+        """The same with another λ of the query; the lists stay."""
+        if self.main is None:
+            return self
+        terms = self.main.limit
+        main = _part(original, self.main.expansion, self.main.form, weight, terms=terms, word_weight=word_weight)
+        return replace(self, main=main)
 
     @property
     def expanded_query(self) -> str:
@@ -132,4 +144,4 @@ def _part(
     by = ", ".join(dict.fromkeys(call.model for call in expansion.calls)) or expansion.method
     share = "" if form in (Form.KEYWORDS, Form.CONCAT) else f" {weight:g}"
     label = f"{form}{share} of the original query and {kept} terms by {by}"
-    return Part(composed=composed, form=form, weight=weight, label=label)
+    return Part(composed=composed, form=form, weight=weight, label=label, expansion=expansion, limit=terms)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from searchsvc import forms, fusion, joining, reranking
+from searchsvc import forms, fusion, joining, reranking, weighing
 from searchsvc.account import Account
 from searchsvc.errors import InvalidRequest, Reason, StageError
 from searchsvc.expanding import SLICE, Expanding, Method, methods_of
@@ -24,14 +25,27 @@ from searchsvc.model import (
     WeightedQuery,
 )
 from searchsvc.policy.rules import Decision, decide, strong_first_pass
-from searchsvc.protocols import Expander, Reranker, Retriever, RetrieveRequest, TermStatistics
+from searchsvc.protocols import Expander, Reranker, Retriever, RetrieveRequest, TermCounts, TermStatistics
 from searchsvc.reranking import Known
 from searchsvc.result import RankedCandidate, Reranking, Retrieval, SearchResult, Stage
 from searchsvc.suggest import did_you_mean
 
+if TYPE_CHECKING:
+    from searchsvc.policy.model import GainModel
+
 RERANK_SHARE = 0.95
 """How much of what is then left the reranker may use: the rest is for the answer."""
 _SORTED = "sorted by a field"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _First:
+    """The first pass: the original query alone."""
+
+    query: WeightedQuery
+    base: Retrieval
+    early: Known | None
+    """Scores of a reranker, where it read the base window already."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +76,8 @@ class Pipeline:
     reranker: Reranker | None
     statistics: TermStatistics | None = None
     """None: nothing tells what a term alone brought."""
+    policy: GainModel | None = None
+    """Weighs an expansion in `auto`; None: rules alone decide."""
 
     async def search(self, request: SearchRequest, deadline: Deadline) -> SearchResult:
         """Run the stages; optional ones degrade visibly.
@@ -75,7 +91,7 @@ class Pipeline:
             first = self._first_retrieval(query, account, expanding=expanding is not None)
             base = await account.required(Stage.RETRIEVE, self.retriever.retrieve(first))
             early = await self._first_rerank(base.ranking, expanding, account)
-            found = await self._expand(query, base, early, expanding, account)
+            found = await self._expand(_First(query=query, base=base, early=early), expanding, account)
         except BaseException:
             if expanding is not None:
                 expanding.abandon()
@@ -101,9 +117,18 @@ class Pipeline:
             account.skip_expansion(Reason.POLICY_SKIPPED, decision)
             return None
         account.decide(decision, [method.name for method in methods])
-        expanding = Expanding(request, methods, account.deadline.share(SLICE[options.wait]))
+        until = account.deadline.share(SLICE[options.wait])
+        expanding = Expanding(request, methods, until, count=self._counting(request, until))
         expanding.start()
         return expanding
+
+    def _counting(self, request: SearchRequest, until: Deadline) -> Callable[[], Awaitable[TermCounts]] | None:
+        """Counts the query's terms for the policy; None where it is not asked."""
+        statistics = self.statistics
+        if statistics is None or self.policy is None or request.expansion.mode is Mode.ON:
+            return None
+        terms = tuple(dict.fromkeys(self.analyze(request.user_query)))
+        return lambda: statistics.document_frequencies(terms, deadline=until, caller=request.caller)
 
     def _methods(self, options: ExpansionOptions) -> tuple[Method, ...]:
         shares = options.methods or tuple(MethodShare(name=name) for name in self.default_methods)
@@ -145,15 +170,13 @@ class Pipeline:
         scored = await account.optional(Stage.RERANK, reranking.first_scores(reranker, window, request, left), left)
         return None if scored is None else reranking.known(window, scored)
 
-    async def _expand(
-        self, query: WeightedQuery, base: Retrieval, early: Known | None, expanding: Expanding | None, account: Account
-    ) -> _Found | None:
+    async def _expand(self, first: _First, expanding: Expanding | None, account: Account) -> _Found | None:
         """What the expansions found; None if nothing changes: none came, none said anything, or it is not worth it."""
         if expanding is None:
             account.skip(Stage.RETRIEVE_EXPANDED, Reason.NOTHING_TO_DO)
             return None
         mode = account.request.expansion.mode
-        if mode is not Mode.ON and early is not None and strong_first_pass(early.reranking):
+        if mode is not Mode.ON and first.early is not None and strong_first_pass(first.early.reranking):
             decision = Decision(False, "the reranker is content with what the query itself found")
             expanding.abandon()
             account.skip_expansion(Reason.POLICY_SKIPPED, decision)
@@ -161,17 +184,48 @@ class Pipeline:
             return None
         outcomes = await expanding.outcomes()
         account.expanded(outcomes)
-        word_weight = base.word_weight if self.as_written else None
-        joined = joining.join(query, outcomes, expanding.methods, account.request.expansion, word_weight=word_weight)
+        options, word_weight = account.request.expansion, first.base.word_weight if self.as_written else None
+        joined = joining.join(first.query, outcomes, expanding.methods, options, word_weight=word_weight)
         account.joined(joined)
-        if not joined.parts or not account.request.expansion.retrieves:
+        if not joined.parts or not options.retrieves:
             account.skip(Stage.RETRIEVE_EXPANDED, Reason.NOTHING_TO_DO)
             return None
-        found = await self._retrieve_expanded(joined, base.ranking, account)
-        if found is not None and mode is Mode.SHADOW:
-            account.left_alone(Decision(False, "shadow: it would be expanded"), {})
+        found = await self._retrieve_expanded(joined, first.base.ranking, account)
+        if found is None or mode is Mode.ON:
+            return found
+        found = await self._weighed(first, expanding, found, account)
+        if mode is Mode.SHADOW:
+            account.shadow(expand=found is not None)
             return None
         return found
+
+    async def _weighed(self, first: _First, expanding: Expanding, found: _Found, account: Account) -> _Found | None:
+        """`found` as heavily as the policy thinks best, None for not at all; as it is where the policy cannot tell."""
+        counts = await expanding.counts()
+        if self.policy is None or counts is None or not weighing.is_weighable(found.joined):
+            return found
+        choice, detail = weighing.weigh(
+            self.policy,
+            account.request,
+            first.query,
+            counts=counts,
+            base=first.base,
+            joined=found.joined,
+            expanded=found.main,
+            early=first.early,
+        )
+        account.weighed(Decision(choice.weight > 0, choice.reason), detail)
+        base, joined, main = first.base.ranking, found.joined, found.joined.main
+        if not choice.weight:
+            joined = replace(joined, main=None)
+            account.joined(joined)
+            return _Found(joined=joined, main=base, lists=found.lists) if found.lists else None
+        if account.request.expansion.weight is not None or main is None or main.weight == choice.weight:
+            return found
+        word_weight = first.base.word_weight if self.as_written else None
+        joined = joined.reweighed(first.query, choice.weight, word_weight=word_weight)
+        account.joined(joined)
+        return await self._retrieve_expanded(joined, base, account)
 
     async def _retrieve_expanded(self, joined: Joined, base: Ranking, account: Account) -> _Found | None:
         """The rankings of the expanded query and of the lists beside it; None if one failed, in whole or in part."""

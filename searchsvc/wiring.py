@@ -5,23 +5,22 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from yarl import URL
 
 from searchsvc import __version__
+from searchsvc.assembly import Parts
 from searchsvc.checks import MAX_DEPTH, MAX_QUERY_CHARACTERS
 from searchsvc.errors import ConfigurationError
-from searchsvc.expansion.llm import LlmExpander
+from searchsvc.expansion.dictionary.loading import load_dictionary
 from searchsvc.expansion.prompts import prompt_ids
 from searchsvc.inference.chat import OpenAIChat
 from searchsvc.inference.client import ModelServer
 from searchsvc.inference.reranker import VllmReranker
 from searchsvc.inference.urls import public
 from searchsvc.model import DEFAULT_INDEX, Deadline, ExpansionOptions, Mode, SearchRequest
-from searchsvc.pipeline import Pipeline
-from searchsvc.protocols import Engine, Expander, OpenIndex, Reranker, StateStore
+from searchsvc.protocols import Engine, StateStore
 from searchsvc.schema import AdoptedIndex, TextField
 from searchsvc.service import SearchService
 from searchsvc.settings import Settings
@@ -94,41 +93,26 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
         stack.push_async_callback(engine.close)
         chat = _chat(settings, stack)
         reranker = _reranker(settings, stack)
-        assemble = partial(_pipeline, settings=settings, analyzer=analyzer, chat=chat, reranker=reranker)
+        expander = settings.expander
+        parts = Parts(
+            analyzer=analyzer,
+            chat=chat,
+            prompt=expander.prompt,
+            dictionary=load_dictionary(
+                expander.dictionaries, analyzer, lexicon=expander.lexicon, wordnet=expander.wordnet
+            ),
+            policy=None,
+            reranker=reranker,
+        )
         yield Runtime(
             settings=settings,
             analyzer=analyzer,
             engine=engine,
-            service=SearchService(engine, assemble, raw_filters=settings.api.allow_raw_filters),
+            service=SearchService(engine, parts.pipeline, raw_filters=settings.api.allow_raw_filters),
             chat=chat,
             reranker=reranker,
             state=_state(settings, stack),
         )
-
-
-def _pipeline(
-    index: OpenIndex, *, settings: Settings, analyzer: Analyzer, chat: OpenAIChat | None, reranker: Reranker | None
-) -> Pipeline:
-    def words(text: str) -> list[str]:
-        return [word.surface.lower() for word in analyzer.words(text, parts=False)]
-
-    expanders: dict[str, Expander] = {}
-    if chat is not None:
-        expanders["llm"] = LlmExpander(
-            chat, index.statistics, analyzer, settings.expander.prompt, as_written=index.as_written
-        )
-    if index.neighbours is not None:
-        expanders["neighbours"] = index.neighbours
-    return Pipeline(
-        retriever=index.retriever,
-        analyze=words if index.as_written else analyzer.terms,
-        marks=analyzer.terms,
-        as_written=index.as_written,
-        expanders=expanders,
-        default_methods=tuple(expanders)[:1],
-        reranker=reranker if reranker is not None else index.reranker,
-        statistics=index.statistics,
-    )
 
 
 def _state(settings: Settings, stack: AsyncExitStack) -> StateStore:

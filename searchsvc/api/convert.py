@@ -11,7 +11,8 @@ from searchsvc.api.conditions import facets_of, filters_of, name_of, sort_of
 from searchsvc.api.source import highlights
 from searchsvc.api.wire import ExpansionBody, RerankBody, SearchBody
 from searchsvc.checks import check_window
-from searchsvc.errors import json_pointer
+from searchsvc.errors import InvalidRequest, json_pointer
+from searchsvc.methods import check_shares, parse_methods
 from searchsvc.model import (
     ExpansionOptions,
     Explanation,
@@ -22,6 +23,7 @@ from searchsvc.model import (
     RerankOptions,
     RerankQuery,
     SearchRequest,
+    Wait,
 )
 from searchsvc.protocols import OpenIndex
 from searchsvc.result import (
@@ -52,7 +54,7 @@ def to_request(body: SearchBody, caller: Caller | None = None) -> SearchRequest:
         offset=body.from_,
         retrieval_depth=rerank.depth,
         filters=filters_of(body.filters),
-        expansion=_expansion(body.expansion),
+        expansion=_expansion(body),
         rerank=rerank,
         explain=body.explain,
         timeout_ms=body.timeout_ms,
@@ -120,19 +122,34 @@ def index_reply(name: str, opened: OpenIndex) -> dict[str, Any]:
     }
 
 
-def _expansion(value: str | ExpansionBody) -> ExpansionOptions:
+def _expansion(body: SearchBody) -> ExpansionOptions:
+    value, wait = body.expansion, Wait(body.expansion_wait)
     if isinstance(value, str):
         if value in frozenset(Mode):
-            return ExpansionOptions(mode=Mode(value))
-        return ExpansionOptions(mode=Mode.ON, methods=(MethodShare(name=value),))
+            return ExpansionOptions(mode=Mode(value), wait=wait)
+        return ExpansionOptions(mode=Mode.ON, methods=parse_methods(value), wait=wait)
     return ExpansionOptions(
         mode=Mode(value.mode),
-        methods=() if value.method is None else (MethodShare(name=value.method),),
+        methods=methods_of(value),
         form=None if value.form is None else Form(value.form),
         weight=value.weight,
         terms=value.terms,
         prompt=value.prompt,
+        wait=wait,
     )
+
+
+def methods_of(body: ExpansionBody) -> tuple[MethodShare, ...]:
+    """The methods that the body names, in either way. Raises InvalidRequest."""
+    if body.methods is None:
+        return () if body.method is None else parse_methods(body.method)
+    if body.method is not None:
+        raise InvalidRequest(
+            "method and methods are two ways to say one thing.", pointer="/expansion/methods", hint="Leave out method."
+        )
+    shares = tuple(MethodShare(name=each.name, weight=each.weight) for each in body.methods)
+    check_shares(shares, pointer="/expansion/methods")
+    return shares
 
 
 def _rerank(value: str | RerankBody) -> RerankOptions:
