@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from searchsvc.expansion.dictionary.expander import DictionaryExpander
 from searchsvc.expansion.dictionary.loading import Dictionary
+from searchsvc.expansion.guard.completions import Completer
 from searchsvc.expansion.llm import LlmExpander
 from searchsvc.expansion.prf import PrfExpander
 from searchsvc.pipeline import Pipeline
-from searchsvc.protocols import ChatModel, Expander, OpenIndex, Reranker
+from searchsvc.protocols import Expander, OpenIndex, Reranker
 from searchsvc.text import Analyzer
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ class Parts:
     """What the pipelines of all indices share."""
 
     analyzer: Analyzer
-    chat: ChatModel | None
+    completer: Completer | None
     prompt: str | None
     dictionary: Dictionary | None
     policy: GainModel | None
@@ -47,8 +48,8 @@ class Parts:
     def _expanders(self, index: OpenIndex) -> Mapping[str, Expander]:
         statistics, analyzer, as_written = index.statistics, self.analyzer, index.as_written
         expanders: dict[str, Expander] = {}
-        if self.chat is not None:
-            expanders["llm"] = LlmExpander(self.chat, statistics, analyzer, self.prompt, as_written=as_written)
+        if self.completer is not None:
+            expanders["llm"] = LlmExpander(self.completer, statistics, analyzer, self.prompt, as_written=as_written)
         if index.neighbours is not None:
             expanders["neighbours"] = index.neighbours
         expanders["prf"] = PrfExpander(statistics, analyzer)

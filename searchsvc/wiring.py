@@ -14,7 +14,8 @@ from searchsvc.assembly import Parts
 from searchsvc.checks import MAX_DEPTH, MAX_QUERY_CHARACTERS
 from searchsvc.errors import ConfigurationError
 from searchsvc.expansion.dictionary.loading import load_dictionary
-from searchsvc.expansion.prompts import prompt_ids
+from searchsvc.expansion.guard.chat import GuardedChat
+from searchsvc.expansion.prompts import prompt_names
 from searchsvc.inference.chat import OpenAIChat
 from searchsvc.inference.client import ModelServer
 from searchsvc.inference.reranker import VllmReranker
@@ -96,7 +97,7 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
         expander = settings.expander
         parts = Parts(
             analyzer=analyzer,
-            chat=chat,
+            completer=_guarded(chat, stack),
             prompt=expander.prompt,
             dictionary=load_dictionary(
                 expander.dictionaries, analyzer, lexicon=expander.lexicon, wordnet=expander.wordnet
@@ -171,12 +172,20 @@ def _adopted(name: str, table: IndexSettings) -> AdoptedIndex:
     )
 
 
+def _guarded(chat: OpenAIChat | None, stack: AsyncExitStack) -> GuardedChat | None:
+    if chat is None:
+        return None
+    guarded = GuardedChat(chat)
+    stack.push_async_callback(guarded.close)
+    return guarded
+
+
 def _chat(settings: Settings, stack: AsyncExitStack) -> OpenAIChat | None:
     group = settings.expander
-    if group.prompt is not None and group.prompt not in prompt_ids():
+    if group.prompt is not None and group.prompt not in prompt_names():
         raise ConfigurationError(
             f"There is no prompt {group.prompt!r} (setting expander.prompt).",
-            hint=did_you_mean(group.prompt, prompt_ids()),
+            hint=did_you_mean(group.prompt, prompt_names()),
         )
     if group.url is None:
         return None

@@ -10,7 +10,7 @@ from rich.markup import escape
 from searchsvc.cli.common import Json, out, print_json
 from searchsvc.elastic.adopted.base_query import read_base_query
 from searchsvc.errors import ConfigurationError
-from searchsvc.expansion.prompts import prompt_ids
+from searchsvc.expansion.prompts import prompt_names
 from searchsvc.settings import KEYS, Settings, load_settings
 from searchsvc.text import Analyzer
 
@@ -57,10 +57,10 @@ def _use(settings: Settings) -> None:
     """What the first search would complain about. Raises ConfigurationError."""
     Analyzer(settings.text.user_dictionary)
     prompt = settings.expander.prompt
-    if prompt is not None and prompt not in prompt_ids():
+    if prompt is not None and prompt not in prompt_names():
         raise ConfigurationError(
             f"expander.prompt is {prompt!r}, and there is no such prompt.",
-            hint=f"There are: {', '.join(prompt_ids())}.",
+            hint=f"There are: {', '.join(prompt_names())}.",
         )
     for name, table in settings.indices.items():
         if table.base_query is not None:

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from searchsvc.documents import clean
 from searchsvc.errors import BadModelOutput, ConfigurationError, InvalidRequest
 from searchsvc.expansion.completion import read_answer
+from searchsvc.expansion.guard.completions import Completer, CompletionRequest
 from searchsvc.expansion.prompts import DEFAULT_PROMPT, Prompt, find_prompt, language_of
 from searchsvc.expansion.proposals import Mention, asked_for, mentions, proposed
 from searchsvc.model import Form
-from searchsvc.protocols import ChatModel, ExpandRequest, TermStatistics
+from searchsvc.protocols import ExpandRequest, TermStatistics
 from searchsvc.result import Expansion
 from searchsvc.text import Analyzer
 
@@ -25,7 +26,7 @@ class LlmExpander:
 
     def __init__(
         self,
-        chat: ChatModel,
+        completer: Completer,
         statistics: TermStatistics,
         analyzer: Analyzer,
         prompt: str | None = None,
@@ -37,7 +38,7 @@ class LlmExpander:
         Raises ConfigurationError for a prompt that there is not.
         """
         self._as_written = as_written
-        self._chat = chat
+        self._completer = completer
         self._statistics = statistics
         self._analyzer = analyzer
         self._prompt = prompt or DEFAULT_PROMPT
@@ -50,21 +51,20 @@ class LlmExpander:
         """What the model said and every word of it that could be a term, kept or not and why.
 
         A prompt that reads passages needs a first retrieval that found some: without them the model is not asked and
-        the expansion is empty, its detail says why. Raises StageError, and InvalidRequest for an unknown prompt.
+        the expansion is empty, its detail says why. Raises StageError, ExpansionLate among them, and InvalidRequest for
+        an unknown prompt.
         """
         user_query = clean(request.user_query)
         prompt = find_prompt(request.prompt or self._prompt, language_of(user_query))
         passages = await _passages(prompt, request)
         if prompt.passages and not passages:
             return _nothing_to_read(prompt, request)
-        reply = await self._chat.chat(
-            prompt.messages(user_query, passages),
-            schema=prompt.schema,
-            max_tokens=prompt.max_tokens,
-            temperature=prompt.temperature,
+        completion = await self._completer.complete(
+            _asked(prompt, user_query, passages),
             deadline=request.deadline,
+            check=lambda reply: read_answer(reply, prompt, user_query),
         )
-        answer = read_answer(reply, prompt, user_query)
+        answer = read_answer(completion.reply, prompt, user_query)
         found = self._mentions(mentions(answer, self._analyzer, user_query), user_query)
         counts = await self._statistics.document_frequencies(
             [each.term for each in found], deadline=request.deadline, caller=request.caller
@@ -75,8 +75,8 @@ class LlmExpander:
             terms=proposed(found, counts, source=_METHOD, limit=request.terms),
             doc_count=counts.doc_count,
             prompt_id=prompt.id,
-            calls=(reply.call,),
-            detail={"cut": True} if answer.cut else {},
+            calls=completion.calls,
+            detail=completion.detail | ({"cut": True} if answer.cut else {}),
         )
 
     def _mentions(self, found: Sequence[Mention], user_query: str) -> Sequence[Mention]:
@@ -84,6 +84,19 @@ class LlmExpander:
         if {each.term for each in found if not each.reason} <= set(self._analyzer.terms(user_query)):
             raise BadModelOutput("The answer has no keyword that the query lacks.")
         return asked_for(found, as_written=self._as_written)
+
+
+def _asked(prompt: Prompt, user_query: str, passages: Sequence[str]) -> CompletionRequest:
+    return CompletionRequest(
+        query=user_query,
+        prompt_id=prompt.id,
+        language=prompt.language,
+        messages=prompt.messages(user_query, passages),
+        schema=prompt.schema,
+        max_tokens=prompt.max_tokens,
+        temperature=prompt.temperature,
+        passages=tuple(passages),
+    )
 
 
 async def _passages(prompt: Prompt, request: ExpandRequest) -> tuple[str, ...]:

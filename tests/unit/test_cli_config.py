@@ -5,7 +5,7 @@ import json
 import pytest
 
 from searchsvc.cli import main
-from searchsvc.expansion.prompts import prompt_ids
+from searchsvc.expansion.prompts import prompt_names
 from searchsvc.settings import KEYS
 
 SECRET = "s3cr3t-value"
@@ -92,16 +92,16 @@ def test_check_names_the_prompts_when_there_is_none_of_that_id(capsys, monkeypat
     answer = json.loads(captured.out)
     assert caught.value.code == 2
     assert answer["message"] == "expander.prompt is 'no-such-prompt', and there is no such prompt."
-    assert answer["hint"] == f"There are: {', '.join(prompt_ids())}."
+    assert answer["hint"] == f"There are: {', '.join(prompt_names())}."
     assert "no-such-prompt" in captured.err
 
 
 def test_check_takes_every_prompt_that_there_is(capsys, monkeypatch):
-    for prompt_id in prompt_ids():
+    for prompt_id in prompt_names():
         monkeypatch.setenv("SEARCHSVC_EXPANDER__PROMPT", prompt_id)
         main(["config", "check"])
 
-    assert capsys.readouterr().out.count("The settings are valid: 2 given") == len(prompt_ids())
+    assert capsys.readouterr().out.count("The settings are valid: 2 given") == len(prompt_names())
 
 
 def test_check_reads_the_user_dictionary(capsys, monkeypatch, tmp_path):

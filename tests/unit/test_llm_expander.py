@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 
-from searchsvc.errors import BackendTimeout, BadModelOutput, ConfigurationError, InvalidRequest
+from searchsvc.errors import BackendTimeout, BadModelOutput, ConfigurationError, ExpansionLate, InvalidRequest
+from searchsvc.expansion.guard.chat import GuardedChat
 from searchsvc.expansion.llm import LlmExpander
 from searchsvc.model import Candidate, Deadline, Form, Ranking
 from searchsvc.protocols import ChatReply, ExpandRequest, TermCounts
@@ -27,9 +29,15 @@ class FixedChat:
     text: str = json.dumps({"completion": COMPLETION})
     finish_reason: str = "stop"
     asked: list[dict[str, Any]] = field(default_factory=list)
+    known_model: str | None = "qwen"
+    after_s: float = 0.0
+
+    async def model(self, deadline: Deadline) -> str:
+        return "qwen"
 
     async def chat(self, messages: Sequence[Mapping[str, str]], **asked: Any) -> ChatReply:
         self.asked.append({"messages": messages, **asked})
+        await asyncio.sleep(self.after_s)
         return ChatReply(text=self.text, finish_reason=self.finish_reason, call=ModelCall(model="qwen"))
 
 
@@ -70,7 +78,11 @@ async def expand(
         prompt=prompt,
         first_pass=first_pass,
     )
-    return await LlmExpander(chat, statistics, ANALYZER, as_written=as_written).expand(request)
+    guarded = GuardedChat(chat)
+    try:
+        return await LlmExpander(guarded, statistics, ANALYZER, as_written=as_written).expand(request)
+    finally:
+        await guarded.close()
 
 
 async def test_the_completion_becomes_terms_with_their_document_frequencies() -> None:
@@ -308,11 +320,60 @@ async def test_cut_json_is_bad_output_and_the_index_is_not_asked() -> None:
 
 
 async def test_the_deadline_is_passed_on() -> None:
-    chat, statistics = FixedChat(), FixedStatistics()
+    statistics = FixedStatistics()
 
-    await expand(chat, statistics, within_ms=700)
+    await expand(FixedChat(), statistics, within_ms=700)
 
-    assert chat.asked[0]["deadline"] == statistics.deadlines[0]
+    assert 0 < statistics.deadlines[0].left_s() <= 0.7
+
+
+async def test_a_model_that_is_late_is_not_awaited_and_serves_the_next_caller() -> None:
+    chat = FixedChat(after_s=0.1)
+    guarded = GuardedChat(chat)
+    expander = LlmExpander(guarded, FixedStatistics(), ANALYZER)
+
+    with pytest.raises(ExpansionLate):
+        await expander.expand(ExpandRequest(user_query="python 导入失败", deadline=Deadline.after_ms(20), terms=32))
+    later = await expander.expand(
+        ExpandRequest(user_query="Python  导入失败", deadline=Deadline.after_ms(900), terms=32)
+    )
+    again = await expander.expand(ExpandRequest(user_query="python 导入失败", deadline=Deadline.after_ms(20), terms=32))
+    await guarded.close()
+
+    assert len(chat.asked) == 1
+    assert (later.detail["completion"], again.detail["completion"]) == ("shared", "cache")
+    assert (again.terms, again.calls) == (later.terms, ())
+
+
+async def test_a_reply_that_cannot_be_used_is_not_asked_for_again_at_once() -> None:
+    chat = FixedChat("I'm sorry, but I can't help with that.")
+    guarded = GuardedChat(chat)
+    expander = LlmExpander(guarded, FixedStatistics(), ANALYZER)
+
+    for _ in range(2):
+        with pytest.raises(BadModelOutput, match="instead of answering"):
+            await expander.expand(ExpandRequest(user_query="disk full", deadline=Deadline.after_ms(900), terms=32))
+    await guarded.close()
+
+    assert len(chat.asked) == 1
+
+
+async def test_other_passages_prompts_and_languages_are_asked_for_by_themselves() -> None:
+    chat = FixedChat('{"terms": ["ModuleNotFoundError", "pip"]}')
+    guarded = GuardedChat(chat)
+    expander = LlmExpander(guarded, FixedStatistics(), ANALYZER)
+
+    for prompt, passages in [
+        ("corpus", ["a passage"]),
+        ("corpus", ["another"]),
+        ("corpus-v1", ["another"]),
+        ("terms", []),
+    ]:
+        request = ExpandRequest(user_query="disk full", deadline=Deadline.after_ms(900), terms=32, prompt=prompt)
+        await expander.expand(replace(request, first_pass=found(passages)))
+    await guarded.close()
+
+    assert len(chat.asked) == 3
 
 
 async def test_an_unknown_prompt_of_the_request_is_the_callers_mistake() -> None:
@@ -326,7 +387,7 @@ async def test_an_unknown_prompt_of_the_request_is_the_callers_mistake() -> None
 
 def test_an_unknown_prompt_of_the_settings_is_a_configuration_error() -> None:
     with pytest.raises(ConfigurationError, match="complete-v1"):
-        LlmExpander(FixedChat(), FixedStatistics(), ANALYZER, "nope")
+        LlmExpander(GuardedChat(FixedChat()), FixedStatistics(), ANALYZER, "nope")
 
 
 def test_it_joins_the_query_as_a_mixture_with_half_of_the_mass() -> None:

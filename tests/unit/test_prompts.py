@@ -25,12 +25,12 @@ LANGUAGES: tuple[Language, ...] = ("zh", "en")
 PINS = {
     "complete-v1.zh": "803455d47cb6",
     "complete-v1.en": "3e1c88b9f79a",
-    "corpus-v1.zh": "894292c85c6f",
-    "corpus-v1.en": "adc62ed9d5fc",
+    "corpus-v1.zh": "cb69d924ee9f",
+    "corpus-v1.en": "f8f3eef31e75",
     "query2doc-v1.zh": "9464371de304",
     "query2doc-v1.en": "a34194c5c0e1",
-    "terms-v1.zh": "d61f93a01091",
-    "terms-v1.en": "14c0200ab71e",
+    "terms-v1.zh": "dd4e3f6225be",
+    "terms-v1.en": "47f213ae47df",
 }
 
 
