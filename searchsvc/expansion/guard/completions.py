@@ -79,4 +79,5 @@ class Completer(Protocol):
 
 def normalised(query: str) -> str:
     """`query` in NFKC, case-folded, its white space squeezed."""
-    return " ".join(unicodedata.normalize("NFKC", clean(query)).casefold().split())
+    folded = unicodedata.normalize("NFKC", clean(query)).casefold()
+    return " ".join(unicodedata.normalize("NFKC", folded).split())  # folding may leave letters uncomposed

@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 from searchsvc.expansion.guard.check_digits import is_card, is_id_number
 
@@ -18,9 +17,12 @@ _WIDE |= str.maketrans("＠．－＋", "@.-+")
 _START = r"(?<![A-Za-z0-9_])"
 _END = r"(?![A-Za-z0-9_])"
 _CARD_SHAPES = r"\d{13,19}|\d{4}([ -])\d{4}\1\d{4}\1\d{1,4}(?:\1\d{3})?|\d{4}[ -]\d{6}[ -]\d{4,5}"
+_NUMBER = re.compile(r"[0-9]+")
 _LEAST_HEX = 32
-_LEAST_CHANGES = 0.35
-"""Of neighbours in base64, two of three are of different classes; in words and file names one of five."""
+_LEAST_NUMBERS = 2
+_WORD = re.compile(r"[a-z]{3,}")
+_MOST_WORDS = 0.4
+"""Of the characters of base64, one of seven is in a run of small letters by chance; of names in code, most are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +46,10 @@ def _has_both(found: str) -> bool:
 
 
 def _is_base64_key(found: str) -> bool:
-    """All three classes are there, and alternate as chance would have it."""
-    classes = [_class_of(character) for character in found]
-    pairs = [(one, two) for one, two in pairwise(classes) if one and two]
-    changes = sum(one != two for one, two in pairs)
-    return {"a", "A", "0"} <= set(classes) and changes >= _LEAST_CHANGES * len(pairs)
-
-
-def _class_of(character: str) -> str:
-    if character.isdigit():
-        return "0"
-    return "" if not character.isalpha() else "a" if character.islower() else "A"
+    """Small and capital letters and numbers, without words."""
+    if found.lower() == found or found.upper() == found or len(_NUMBER.findall(found)) < _LEAST_NUMBERS:
+        return False
+    return sum(map(len, _WORD.findall(found))) < _MOST_WORDS * len(found)
 
 
 _KINDS = (
@@ -70,8 +65,8 @@ _KINDS = (
     _Kind(
         "email",
         re.compile(
-            r"(?<![A-Za-z0-9._%+-])[A-Za-z0-9._%+-]{1,64}@(?!\d+\.\d)(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}"
-            r"(?![A-Za-z0-9-])(?!:[\w/~])"  # git@host:path is no address of a person
+            r"(?<![A-Za-z0-9._%+-])(?!git@)[A-Za-z0-9._%+-]{1,64}@(?!\d+\.\d)(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}"
+            r"(?![A-Za-z0-9-])(?!:[A-Za-z0-9_/~])"  # git@host:path is no address of a person
         ),
     ),
     _Kind("id-number", re.compile(rf"{_START}\d{{6}}[ -]?\d{{8}}[ -]?\d{{3}}[\dXx]{_END}"), is_id_number),
