@@ -19,6 +19,7 @@ _COMMANDS = {
     "search": ("searchsvc.cli.search:search", "Search one index."),
     "index": ("searchsvc.cli.index:app", "Make, fill, publish and list indices, or adopt yours."),
     "evaluate": ("searchsvc.cli.evaluate:evaluate", "Measure variants on a judged collection."),
+    "tune": ("searchsvc.cli.tune:tune", "Search the best setting of an expansion on judged queries."),
     "judge": ("searchsvc.cli.judge:judge", "Judge what variants find, at the keys or by a chat model."),
     "config": ("searchsvc.cli.config:app", "Show or check the settings."),
 }

@@ -64,7 +64,7 @@ def evaluate_folder(plan: FolderPlan, settings: Settings, outputs: Outputs) -> N
     if outputs.runs is not None:
         _check_runs(plan.collection, outputs.runs)
     bench = Bench(outcomes=Outcomes(plan.comparison.variants), queries=plan.collection.queries)
-    run(_run(plan, settings, bench), bench)
+    run(run_folder(plan, settings, bench), bench)
     if outputs.runs is not None:
         write_runs(bench.outcomes.runs(), outputs.runs)
     written = run_paths(plan.comparison.variants, outputs.runs)
@@ -80,7 +80,8 @@ def evaluate_folder(plan: FolderPlan, settings: Settings, outputs: Outputs) -> N
     end(bench)
 
 
-async def _run(plan: FolderPlan, settings: Settings, bench: Bench) -> None:
+async def run_folder(plan: FolderPlan, settings: Settings, bench: Bench) -> None:
+    """Loads the corpus and fills the bench. Raises SearchError naming variant and query."""
     variants, depth = plan.comparison.variants, plan.comparison.depth
     async with open_runtime(settings) as runtime:
         index = await loaded(runtime, plan.collection, plan.corpus)

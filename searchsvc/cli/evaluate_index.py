@@ -31,7 +31,7 @@ def evaluate_index(plan: IndexPlan, settings: Settings, outputs: Outputs) -> Non
     """Run, tell, and write the runs where that was asked for. Raises SearchError naming variant and query."""
     bench = Bench(outcomes=Outcomes(plan.comparison.variants), queries=plan.queries, index=plan.index)
     found: list[Absent] = []
-    run(_run(plan, settings, bench, found), bench)
+    run(run_index(plan, settings, bench, found), bench)
     if plan.qrels is None:
         tell_changes(plan, bench, change_reports(bench.outcomes.runs()), outputs)
     else:
@@ -52,8 +52,8 @@ def evaluate_index(plan: IndexPlan, settings: Settings, outputs: Outputs) -> Non
     end(bench)
 
 
-async def _run(plan: IndexPlan, settings: Settings, bench: Bench, found: list[Absent]) -> None:
-    """Fills the bench; `found` gets what the index lacks of the judgements."""
+async def run_index(plan: IndexPlan, settings: Settings, bench: Bench, found: list[Absent]) -> None:
+    """Fills the bench; `found` gets what the index lacks of the judgements. Raises SearchError."""
     variants = plan.comparison.variants
     async with open_runtime(settings) as runtime:
         service = runtime.service
