@@ -14,9 +14,11 @@ from searchsvc.assembly import Parts
 from searchsvc.checks import MAX_DEPTH, MAX_QUERY_CHARACTERS
 from searchsvc.errors import ConfigurationError
 from searchsvc.expansion.dictionary.loading import load_dictionary
-from searchsvc.expansion.guard.chat import GuardedChat
+from searchsvc.expansion.guard.cache import DAY_S, CompletionCache
+from searchsvc.expansion.guard.chat import GuardedChat, Limits
+from searchsvc.expansion.guard.store import CompletionStore
 from searchsvc.expansion.prompts import prompt_names
-from searchsvc.inference.chat import OpenAIChat
+from searchsvc.inference.chat import PASSING, OpenAIChat
 from searchsvc.inference.client import ModelServer
 from searchsvc.inference.reranker import VllmReranker
 from searchsvc.inference.urls import public
@@ -43,7 +45,7 @@ class Runtime:
     analyzer: Analyzer
     engine: Engine
     service: SearchService
-    chat: OpenAIChat | None
+    chat: GuardedChat | None
     reranker: VllmReranker | None
     state: StateStore
     """What the service remembers; never in an index of others."""
@@ -92,12 +94,12 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
         analyzer = Analyzer(settings.text.user_dictionary)
         engine = _engine(settings, analyzer)
         stack.push_async_callback(engine.close)
-        chat = _chat(settings, stack)
+        chat = _guarded(settings, stack)
         reranker = _reranker(settings, stack)
         expander = settings.expander
         parts = Parts(
             analyzer=analyzer,
-            completer=_guarded(chat, stack),
+            completer=chat,
             prompt=expander.prompt,
             dictionary=load_dictionary(
                 expander.dictionaries, analyzer, lexicon=expander.lexicon, wordnet=expander.wordnet
@@ -172,10 +174,21 @@ def _adopted(name: str, table: IndexSettings) -> AdoptedIndex:
     )
 
 
-def _guarded(chat: OpenAIChat | None, stack: AsyncExitStack) -> GuardedChat | None:
+def _guarded(settings: Settings, stack: AsyncExitStack) -> GuardedChat | None:
+    chat, group = _chat(settings, stack), settings.expander
     if chat is None:
         return None
-    guarded = GuardedChat(chat)
+    store = CompletionStore(settings.data_dir) if group.cache == "sqlite" else None
+    guarded = GuardedChat(
+        chat,
+        CompletionCache(ttl_s=group.cache_days * DAY_S, store=store),
+        Limits(
+            timeout_ms=group.timeout_ms,
+            concurrency=group.concurrency,
+            external=chat.external,
+            allow_external=group.external == "allow",
+        ),
+    )
     stack.push_async_callback(guarded.close)
     return guarded
 
@@ -189,9 +202,10 @@ def _chat(settings: Settings, stack: AsyncExitStack) -> OpenAIChat | None:
         )
     if group.url is None:
         return None
-    server = ModelServer(group.url, api_key=None if group.api_key is None else group.api_key.get_secret_value())
+    key = None if group.api_key is None else group.api_key.get_secret_value()
+    server = ModelServer(group.url, api_key=key, again=PASSING)
     stack.push_async_callback(server.close)
-    return OpenAIChat(server, group.model)
+    return OpenAIChat(server, group.model, group.provider)
 
 
 def _reranker(settings: Settings, stack: AsyncExitStack) -> VllmReranker | None:

@@ -21,7 +21,7 @@ from searchsvc.evaluation.llm_judge import Grading, grade_all, graded, source_of
 from searchsvc.evaluation.pooling import Pool, pool
 from searchsvc.evaluation.queries import read_queries
 from searchsvc.evaluation.variants import Variant, check_methods, parse_variants
-from searchsvc.inference.chat import OpenAIChat
+from searchsvc.expansion.guard.chat import GuardedChat
 from searchsvc.model import DEFAULT_INDEX, Deadline
 from searchsvc.settings import Settings
 from searchsvc.wiring import Runtime, open_runtime
@@ -128,7 +128,7 @@ async def _run(plan: _Plan, effective: Settings) -> tuple[Pool, _Asked | None]:
         return pooled, asked
 
 
-def _chat(runtime: Runtime) -> OpenAIChat:
+def _chat(runtime: Runtime) -> GuardedChat:
     if runtime.chat is None:
         raise ConfigurationError(
             "--llm asks a chat model, and none is set.", hint="Set SEARCHSVC_EXPANDER__URL, or judge at the keys."
@@ -136,7 +136,7 @@ def _chat(runtime: Runtime) -> OpenAIChat:
     return runtime.chat
 
 
-async def _ask(plan: _Plan, pooled: Pool, chat: OpenAIChat, asked: _Asked) -> None:
+async def _ask(plan: _Plan, pooled: Pool, chat: GuardedChat, asked: _Asked) -> None:
     """The pairs that this model has not judged by this rubric before."""
     before = plan.file.grades(asked.source)
     pairs = [pair for pair in pooled.pairs if pair.key not in before]

@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from searchsvc.api.app import create_app
 from searchsvc.cli.common import EngineName, Json, print_json, progress, settings, talk
+from searchsvc.cli.warming import warming
 from searchsvc.demo import demo_documents
 from searchsvc.demo.marker import remember
 from searchsvc.errors import BackendRejected, ConfigurationError, SearchError
@@ -75,7 +76,8 @@ async def _serve(effective: Settings, listener: socket.socket, *, json: bool) ->
             proxy_headers=False,
             lifespan="off",
         )
-        await uvicorn.Server(config).serve(sockets=[listener])
+        async with warming(runtime):
+            await uvicorn.Server(config).serve(sockets=[listener])
 
 
 def _bound(host: str, port: int) -> socket.socket:

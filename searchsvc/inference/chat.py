@@ -21,6 +21,8 @@ from searchsvc.protocols import ChatReply
 from searchsvc.result import ModelCall
 
 _LOG = logging.getLogger(__name__)
+PASSING = frozenset({500, 502, 504})
+"""Answers after which a gateway in front of a model may well answer: for `ModelServer`'s `again`."""
 _MOST_CHARACTERS = 16_000
 _CHARACTERS_A_TOKEN = 32
 """Of an answer that keeps to its token limit; the longest tokens of usual vocabularies are runs of blanks."""

@@ -130,6 +130,22 @@ class ExpanderSettings(Group):
     """Whether the lexicon of information technology that comes with the service is looked up besides."""
     wordnet: UserFolder | None = None
     """Folder of WordNet's database files, for instance /usr/share/wordnet."""
+    provider: Literal["auto", "dashscope", "openai", "vllm", "generic"] = "auto"
+    """Whose ways the chat model's server has; auto goes by the host."""
+    external: Literal["allow", "forbid"] = "allow"
+    """Whether queries may be sent to a server outside the private network."""
+    timeout_ms: float = Field(default=15_000, gt=0, allow_inf_nan=False)
+    """How long one call of the chat model may take, whoever waits for it."""
+    concurrency: int = Field(default=8, ge=1)
+    """How many calls of the chat model are under way at once."""
+    cache: Literal["memory", "sqlite"] = "memory"
+    """Where completions are kept; sqlite is a file in `data_dir` besides, which outlives a restart."""
+    cache_days: float = Field(default=7, gt=0, allow_inf_nan=False)
+    """How long a completion is kept."""
+    warm_up: UserFile | None = None
+    """File of queries whose completions are fetched in the background when the service starts."""
+    warm_up_rpm: float = Field(default=30, gt=0, allow_inf_nan=False)
+    """How many calls a minute that may take."""
 
 
 class TextSettings(Group):
