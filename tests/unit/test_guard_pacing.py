@@ -55,6 +55,17 @@ async def test_calls_are_spaced_evenly() -> None:
     assert time.starts == pytest.approx([0, 2, 4, 6])
 
 
+async def test_a_call_that_was_none_after_all_makes_nobody_wait() -> None:
+    time = Time()
+    pace = time.pace(rpm=30)
+    for cached in (True, True, False, False):
+        await time.call(pace)
+        if cached:
+            pace.unused()
+
+    assert time.starts == pytest.approx([0, 0, 0, 2])
+
+
 async def test_a_pause_of_the_caller_is_no_credit_for_a_burst() -> None:
     time = Time()
     pace = time.pace(rpm=30)

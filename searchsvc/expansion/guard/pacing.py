@@ -84,6 +84,10 @@ class Pace:
         self._used += tokens
         self._tokens_at += tokens * self._token_s
 
+    def unused(self) -> None:
+        """The last call was none after all: its place in the row is free again."""
+        self._calls_at -= self._call_s
+
     def hold(self, seconds: float) -> None:
         """Starts no call for so long, MAX_HOLD_S at most."""
         self._held_until = max(self._held_until, self._clock() + min(seconds, MAX_HOLD_S))
