@@ -77,7 +77,7 @@ def _completion(text: str, at_limit: bool, prompt: Prompt, user_query: str) -> A
             raise BadModelOutput("The completion was cut at the token limit, before its first sentence ended.")
     if len(said) > MAX_CHARACTERS:
         said, cut = _whole_sentences(said[:MAX_CHARACTERS]) or said[:MAX_CHARACTERS], True
-    check(said, prompt, user_query)
+    check(said, prompt, user_query, reply=text)
     return Answer(text=said, cut=cut)
 
 
@@ -97,7 +97,7 @@ def _terms(text: str, at_limit: bool, prompt: Prompt, user_query: str) -> Answer
     if cut and not terms:
         raise BadModelOutput("The list of terms was cut at the token limit, before its first term ended.")
     said = " ".join(terms)
-    check(said, prompt, user_query)
+    check(said, prompt, user_query, reply=text)
     distinct: dict[str, str] = {}
     for term in terms:
         if _says(term) and len(term) <= MAX_TERM_CHARACTERS:

@@ -48,12 +48,13 @@ _ITSELF = re.compile(
 )
 
 
-def check(text: str, prompt: Prompt, user_query: str) -> None:
-    """Raises BadModelOutput, which says what `text` is instead of an answer."""
-    if not any(character.isalnum() for character in text):
-        raise BadModelOutput("The answer is empty.")
-    if _repeats(text, prompt):
+def check(text: str, prompt: Prompt, user_query: str, *, reply: str) -> None:
+    """Raises BadModelOutput, which says what `text` is instead of an answer; `reply` is what it was found in."""
+    empty = not any(character.isalnum() for character in text)
+    if _quotes(reply if empty else text, prompt) or (not empty and _is_quoted(text, prompt)):
         raise BadModelOutput("The answer repeats the prompt.")
+    if empty:
+        raise BadModelOutput("The answer is empty.")
     if prompt.output == "completion" and _loops(text):
         raise BadModelOutput("The answer says the same over and over.")
     if _REFUSAL.match(text) or _ITSELF.search(text):
@@ -62,13 +63,16 @@ def check(text: str, prompt: Prompt, user_query: str) -> None:
         raise BadModelOutput("The answer is not in the language of the query.")
 
 
-def _repeats(text: str, prompt: Prompt) -> bool:
-    """Whether a passage of the system prompt stands in `text`, or `text`, if it is no list of words, in the prompt."""
+def _quotes(text: str, prompt: Prompt) -> bool:
+    """Whether a passage of the system prompt stands in `text`."""
     said, told = _squashed(text), _squashed(prompt.system)
-    if prompt.output == "completion" and said in told:
-        return True
     width = _ECHO_CHARACTERS if prompt.language == "zh" else 2 * _ECHO_CHARACTERS
     return any(said[start : start + width] in told for start in range(0, len(said) - width + 1, width // 2))
+
+
+def _is_quoted(text: str, prompt: Prompt) -> bool:
+    """Whether `text` stands in the system prompt, as single terms may."""
+    return prompt.output == "completion" and _squashed(text) in _squashed(prompt.system)
 
 
 def _loops(text: str) -> bool:

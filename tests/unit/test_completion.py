@@ -255,7 +255,7 @@ def test_an_echo_of_the_prompt_is_no_list_of_terms(prompt: str, language: Langua
     words = [each for each in re.split(r"[ \n，。：]", system) if each]
 
     for text in (system, system.upper(), json.dumps({"terms": words}), f"```\n{system}\n```"):
-        with pytest.raises(BadModelOutput, match=r"repeats the prompt|differ|empty"):
+        with pytest.raises(BadModelOutput, match="repeats the prompt"):
             answered(text, prompt=prompt, language=language)
 
 
