@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from searchsvc.errors import Reason
+from searchsvc.cli.warming import warming
+from searchsvc.errors import ConfigurationError, Reason
 from searchsvc.expansion.guard.breaker import IN_A_ROW
 from searchsvc.model import ExpansionOptions, MethodShare, Mode, SearchRequest
 from searchsvc.result import SearchResult, StageStatus, StageTrace
@@ -140,7 +141,7 @@ async def test_an_endpoint_that_is_down(data_dir: Path) -> None:
 
 
 async def test_a_slow_endpoint_is_pending_and_serves_the_next_search(data_dir: Path) -> None:
-    endpoint = Endpoint(delay_s=0.3)
+    endpoint = Endpoint(delay_s=0.6)
     async with serving(endpoint) as url, runtime_with(url, data_dir) as runtime:
         await search(runtime, "warm", timeout_ms=50)  # dictionaries are read once a process
         started = time.monotonic()
@@ -151,7 +152,7 @@ async def test_a_slow_endpoint_is_pending_and_serves_the_next_search(data_dir: P
 
     assert (expansion_of(late).status, expansion_of(late).reason) == (StageStatus.PENDING, Reason.EXPANSION_LATE)
     assert late.degraded == ()
-    assert took_s < 0.3
+    assert took_s < 0.6
     assert expansion_of(served).status is StageStatus.OK
     assert len(endpoint.asked) == 2
 
@@ -200,6 +201,30 @@ async def test_a_loopback_endpoint_is_not_external(data_dir: Path) -> None:
         await search(runtime, "network of someone@example.com")
 
     assert "someone@example.com" in json.dumps(endpoint.asked[0])
+
+
+async def test_serving_fetches_the_completions_of_a_query_log(tmp_path: Path, data_dir: Path) -> None:
+    log = tmp_path / "queries.txt"
+    log.write_text("broken network\nforgotten password\nbroken network\n", "utf-8")
+    endpoint = Endpoint()
+    async with serving(endpoint) as url, runtime_with(url, data_dir, warm_up=log, warm_up_rpm=6000) as runtime:
+        chat = runtime.chat
+        assert chat is not None
+        async with warming(runtime):
+            await _until(lambda: chat.stats()["cached"] == 2)
+        await search(runtime, "Broken network")
+
+    assert len(endpoint.asked) == 2
+    assert chat.stats()["hits"] == 1
+
+
+async def test_a_query_log_without_a_chat_model_is_an_error(tmp_path: Path) -> None:
+    log = tmp_path / "queries.txt"
+    log.write_text("broken network\n", "utf-8")
+    async with open_runtime(Settings(data_dir=tmp_path, expander={"warm_up": log})) as runtime:
+        with pytest.raises(ConfigurationError, match="no chat model"):
+            async with warming(runtime):
+                raise AssertionError
 
 
 async def test_closing_while_a_call_is_under_way_ends_it(data_dir: Path) -> None:

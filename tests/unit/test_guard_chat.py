@@ -419,6 +419,8 @@ async def test_stats_account_for_every_request() -> None:
         "refused": 2,
         "failed": {"transient": 1},
         "calls": 3,
+        "input_tokens": 12,
+        "output_tokens": 34,
         "in_flight": 0,
         "circuit": "closed",
         "paused_s": 0.0,

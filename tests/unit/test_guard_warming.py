@@ -89,6 +89,14 @@ async def test_a_quota_is_waited_for_and_the_query_asked_again() -> None:
     assert time.now == pytest.approx(20)
 
 
+async def test_a_quota_that_does_not_pass_stops_it() -> None:
+    expander = LoggedExpander({"b": [QuotaExceeded("insufficient_quota") for _ in range(3)]})
+    warmed = await warm("abc", expander, Time().pace())
+
+    assert expander.asked == ["a", "b", "b", "b"]
+    assert (warmed.done, warmed.stopped) == (1, "insufficient_quota")
+
+
 async def test_an_open_circuit_is_waited_for() -> None:
     time = Time()
     warmed = await warm("ab", LoggedExpander({"a": [CircuitOpen("down")]}), time.pace())

@@ -80,8 +80,10 @@ class GuardedChat:
         sent, _ = self._masked(messages)
         async with self._endpoint.call(until=deadline):
             self._counts["calls"] += 1
-            return await self._chat.chat(
-                sent, schema=schema, max_tokens=max_tokens, temperature=temperature, deadline=deadline
+            return self._counted(
+                await self._chat.chat(
+                    sent, schema=schema, max_tokens=max_tokens, temperature=temperature, deadline=deadline
+                )
             )
 
     async def model(self, deadline: Deadline) -> str:
@@ -110,6 +112,8 @@ class GuardedChat:
             "refused": refused,
             "failed": reasons,
             "calls": self._counts["calls"],
+            "input_tokens": self._counts["tokens in"],
+            "output_tokens": self._counts["tokens out"],
             "in_flight": self._endpoint.in_flight,
             "circuit": self._endpoint.breaker.state,
             "paused_s": round(self._endpoint.paused_s, 1),
@@ -175,13 +179,20 @@ class GuardedChat:
         async with self._endpoint.call(until=until, still_wanted=call.wanted):
             call.queued = False
             self._counts["calls"] += 1
-            return await self._chat.chat(
-                sent,
-                schema=request.schema,
-                max_tokens=request.max_tokens,
-                temperature=request.temperature,
-                deadline=until,
+            return self._counted(
+                await self._chat.chat(
+                    sent,
+                    schema=request.schema,
+                    max_tokens=request.max_tokens,
+                    temperature=request.temperature,
+                    deadline=until,
+                )
             )
+
+    def _counted(self, reply: ChatReply) -> ChatReply:
+        self._counts["tokens in"] += reply.call.input_tokens or 0
+        self._counts["tokens out"] += reply.call.output_tokens or 0
+        return reply
 
     async def _ask_model(self, call: Call) -> str:
         until = Deadline.after_ms(self._limits.timeout_ms)
