@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from searchsvc.cli.common import EngineName, Json, settings
 from searchsvc.cli.evaluate_folder import evaluate_folder, plan_folder
 from searchsvc.cli.evaluate_index import evaluate_index
-from searchsvc.cli.evaluate_plan import Outputs, compare, plan_index
+from searchsvc.cli.evaluate_plan import Outputs, compare, pace_of, plan_index
 from searchsvc.errors import ConfigurationError
 from searchsvc.evaluation.serving import Serving
 
@@ -34,6 +34,9 @@ def evaluate(
     shuffle: int | None = None,
     runs: Path | None = None,
     html: Path | None = None,
+    rpm: float | None = None,
+    tpm: float | None = None,
+    max_tokens: int | None = None,
     json: Json = False,
 ) -> None:
     """Run queries for each variant and print measures and times.
@@ -83,13 +86,25 @@ def evaluate(
         Folder for one TREC run, NAME.trec, of each variant.
     html
         File for a report with plots: one page that needs nothing else.
+    rpm
+        Calls a minute of the chat model, at most.
+    tpm
+        Tokens a minute of the chat model, at most.
+    max_tokens
+        Tokens of the chat model in all; where they are used up, what is done is told.
 
     """
     given = {"--index": index, "--queries": queries, "--qrels": qrels}
     of_judged = {"--measures": measures, "--reference": reference, "--grid": grid or None, "--html": html}
     _check_together(directory, given, {"--candidates": candidates, "--shuffle": shuffle}, of_judged)
     comparison = compare(
-        variant or (), measures=measures, baseline=baseline, reference=reference, serving=serving, grid=grid
+        variant or (),
+        measures=measures,
+        baseline=baseline,
+        reference=reference,
+        serving=serving,
+        pace=pace_of(rpm, tpm, max_tokens),
+        grid=grid,
     )
     outputs = Outputs(json=json, runs=runs, html=html)
     if index is not None and queries is not None:

@@ -4,27 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rich.markup import escape
 
-from searchsvc.cli.common import MadeBy, out, print_json, progress
+from searchsvc.cli.common import out, print_json, progress
 from searchsvc.cli.evaluate_figures import Figures, figures, print_figures, tell_written, write_html
 from searchsvc.cli.evaluate_plan import Comparison, Outputs
-from searchsvc.cli.variant_runs import Bench, end, make_folder, run, run_all, run_paths, warm_up, write_runs
+from searchsvc.cli.variant_runs import Bench, answer, end, make_folder, opened, run, run_paths, write_runs
 from searchsvc.errors import ConfigurationError
 from searchsvc.evaluation.candidates import Lists, read_candidates, recorded_retrievers, shuffled
 from searchsvc.evaluation.collection import Collection, Corpus, read_collection
 from searchsvc.evaluation.runner import Outcomes, Search
-from searchsvc.evaluation.serving import Serving
 from searchsvc.evaluation.tables import left_out_lines
 from searchsvc.evaluation.trec import check_ids
-from searchsvc.evaluation.variants import check_methods
 from searchsvc.model import SearchRequest
 from searchsvc.result import SearchResult
 from searchsvc.settings import Settings
-from searchsvc.wiring import Runtime, open_runtime
+from searchsvc.wiring import Runtime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,16 +81,11 @@ def evaluate_folder(plan: FolderPlan, settings: Settings, outputs: Outputs) -> N
 
 async def run_folder(plan: FolderPlan, settings: Settings, bench: Bench) -> None:
     """Loads the corpus and fills the bench. Raises SearchError naming variant and query."""
-    variants, depth = plan.comparison.variants, plan.comparison.depth
-    async with open_runtime(settings) as runtime:
-        index = await loaded(runtime, plan.collection, plan.corpus)
-        check_methods(variants, list((await runtime.service.pipeline(index)).expanders))
-        cold = plan.comparison.serving is Serving.LIVE
-        await warm_up(variants, bench.queries, index=index, depth=depth, search=runtime.service.search, cold=cold)
-        bench.index, bench.info, bench.made_by = index, runtime.info(), MadeBy(runtime.info())
-        search = bench.made_by.heard(_search(runtime, plan))
-        await run_all(bench, depth=depth, searches=[search] * len(variants))
-        bench.info = runtime.info()
+    comparison = plan.comparison
+    async with opened(settings, comparison.variants, comparison.serving) as runtimes:
+        bench.index = await _loaded(runtimes[0], plan.collection, plan.corpus)
+        searching = partial(_search, plan=plan)
+        await answer(bench, runtimes, depth=comparison.depth, pace=comparison.pace, searching=searching)
 
 
 def _lists(candidates: str | None, shuffle: int | None) -> Lists | None:
@@ -108,7 +102,7 @@ def _checked(collection: Collection) -> Corpus:
         return collection.check(bar.track(collection.documents(), total=None, description="checking the corpus"))
 
 
-async def loaded(runtime: Runtime, collection: Collection, corpus: Corpus) -> str:
+async def _loaded(runtime: Runtime, collection: Collection, corpus: Corpus) -> str:
     """The published index of the corpus as it is analysed now; made if it is not there or not complete."""
     name, admin = collection.index_name(runtime.analyzer.fingerprint), runtime.engine.admin
     if any(status.alias == name and status.complete for status in await admin.status()):

@@ -6,22 +6,19 @@ from collections.abc import Collection, Sequence
 
 from rich.markup import escape
 
-from searchsvc.cli.common import MadeBy, progress
+from searchsvc.cli.common import progress
 from searchsvc.cli.evaluate_figures import figures, tell_written, write_html
 from searchsvc.cli.evaluate_plan import IndexPlan, Outputs
 from searchsvc.cli.evaluate_tell import left_out, tell_changes, tell_measures
-from searchsvc.cli.variant_runs import Bench, end, run, run_all, run_paths, warm_up, write_runs
+from searchsvc.cli.variant_runs import Bench, answer, end, opened, run, run_paths, write_runs
 from searchsvc.evaluation.absent import Absent, absent_judgements
 from searchsvc.evaluation.qrels import QrelsFile
 from searchsvc.evaluation.runner import Outcomes, VariantRun
-from searchsvc.evaluation.serving import Serving
 from searchsvc.evaluation.trec import check_ids
 from searchsvc.evaluation.unjudged import change_reports
-from searchsvc.evaluation.variants import check_methods
 from searchsvc.model import Deadline, WeightedQuery
 from searchsvc.protocols import OpenIndex, RetrieveRequest
 from searchsvc.settings import Settings
-from searchsvc.wiring import open_runtime
 
 _LOOKUP_MS = 60_000
 """For the judged documents of one batch."""
@@ -54,18 +51,11 @@ def evaluate_index(plan: IndexPlan, settings: Settings, outputs: Outputs) -> Non
 
 async def run_index(plan: IndexPlan, settings: Settings, bench: Bench, found: list[Absent]) -> None:
     """Fills the bench; `found` gets what the index lacks of the judgements. Raises SearchError."""
-    variants = plan.comparison.variants
-    async with open_runtime(settings) as runtime:
-        service = runtime.service
-        check_methods(variants, list((await service.pipeline(plan.index)).expanders))
-        cold = plan.comparison.serving is Serving.LIVE
-        await warm_up(variants, plan.queries, index=plan.index, depth=plan.depth, search=service.search, cold=cold)
-        bench.info, bench.made_by = runtime.info(), MadeBy(runtime.info())
-        search = bench.made_by.heard(service.search)
-        await run_all(bench, depth=plan.depth, searches=[search] * len(variants))
-        bench.info = runtime.info()
+    comparison = plan.comparison
+    async with opened(settings, comparison.variants, comparison.serving) as runtimes:
+        await answer(bench, runtimes, depth=plan.depth, pace=comparison.pace)
         if plan.qrels is not None:
-            found.append(await _absent(plan.qrels, bench.outcomes.runs(), await runtime.engine.open(plan.index)))
+            found.append(await _absent(plan.qrels, bench.outcomes.runs(), await runtimes[0].engine.open(plan.index)))
 
 
 async def _absent(qrels: QrelsFile, runs: Sequence[VariantRun], opened: OpenIndex) -> Absent:

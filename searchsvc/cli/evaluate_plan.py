@@ -17,6 +17,7 @@ from searchsvc.evaluation.serving import Serving, as_served
 from searchsvc.evaluation.trec import check_ids
 from searchsvc.evaluation.unjudged import DEPTH
 from searchsvc.evaluation.variants import Variant, parse_variants
+from searchsvc.expansion.guard.pacing import Pace
 from searchsvc.suggest import did_you_mean
 
 GRID_VARIANT = "full:expansion=on,rerank=on"
@@ -33,7 +34,9 @@ class Comparison:
     measures: tuple[str, ...]
     """The first is the reference."""
     serving: Serving
-    grid: bool
+    pace: Pace
+    """Of the calls of a chat model."""
+    grid: bool = False
     """The variants are those of a grid."""
 
     @property
@@ -80,6 +83,7 @@ def compare(
     baseline: str | None,
     reference: str | None,
     serving: Serving,
+    pace: Pace,
     grid: bool,
 ) -> Comparison:
     """Raises ConfigurationError for a variant or measure that there is not."""
@@ -93,8 +97,17 @@ def compare(
         variants=as_served(ordered, serving),
         measures=_first(names, names, reference, "--reference"),
         serving=serving,
+        pace=pace,
         grid=grid,
     )
+
+
+def pace_of(rpm: float | None, tpm: float | None, max_tokens: int | None) -> Pace:
+    """Raises ConfigurationError for a limit that would let nothing through."""
+    for option, limit in (("--rpm", rpm), ("--tpm", tpm), ("--max-tokens", max_tokens)):
+        if limit is not None and not limit > 0:
+            raise ConfigurationError(f"{option} is {limit:g}: more than 0 was expected.")
+    return Pace(rpm, tpm, max_tokens)
 
 
 def plan_index(index: str, file: Path, qrels: Path | None, comparison: Comparison, outputs: Outputs) -> IndexPlan:

@@ -16,7 +16,7 @@ from searchsvc.cli.common import EngineName, Json, out, print_json, settings
 from searchsvc.cli.evaluate_figures import tell_written
 from searchsvc.cli.evaluate_folder import plan_folder, run_folder
 from searchsvc.cli.evaluate_index import run_index
-from searchsvc.cli.evaluate_plan import GRID_VARIANT, Comparison, Outputs, plan_index
+from searchsvc.cli.evaluate_plan import GRID_VARIANT, Comparison, Outputs, pace_of, plan_index
 from searchsvc.cli.variant_runs import Bench, end, run
 from searchsvc.errors import ConfigurationError
 from searchsvc.evaluation.measures import parse_measures, values
@@ -27,6 +27,7 @@ from searchsvc.evaluation.tuning import DEPTHS, ENOUGH, TERMS, WEIGHTS, Setting,
 from searchsvc.evaluation.tuning import tune as tuned
 from searchsvc.evaluation.tuning_tables import curve_table, estimate_line, fold_line
 from searchsvc.evaluation.variants import Variant, parse_variant
+from searchsvc.expansion.guard.pacing import Pace
 from searchsvc.model import Mode
 from searchsvc.settings import Settings
 
@@ -62,6 +63,9 @@ def tune(
     prompts: str | None = None,
     measure: str = "nDCG@10",
     write: Path | None = None,
+    rpm: float | None = None,
+    tpm: float | None = None,
+    max_tokens: int | None = None,
     json: Json = False,
 ) -> None:
     """Search λ, n, depth and prompt of an expansion on judged queries.
@@ -96,9 +100,16 @@ def tune(
         The measure that decides.
     write
         File for the chosen variant, one line.
+    rpm
+        Calls a minute of the chat model, at most.
+    tpm
+        Tokens a minute of the chat model, at most.
+    max_tokens
+        Tokens of the chat model in all; where they are used up, what is done is told.
 
     """
-    search = _search(parse_variant(variant), _grid(weights, terms, depths, prompts), measure)
+    pace = pace_of(rpm, tpm, max_tokens)
+    search = _search(parse_variant(variant), _grid(weights, terms, depths, prompts), measure, pace)
     if directory is not None and index is None and queries is None and qrels is None:
         told, bench, grades = _of_folder(search, directory, settings(engine=engine))
     elif directory is None and index is not None and queries is not None and qrels is not None:
@@ -132,7 +143,7 @@ def _numbers(written: str, option: str, kind: type[int] | type[float]) -> tuple[
     return found
 
 
-def _search(variant: Variant, grid: Mapping[str, Any], measure: str) -> _Search:
+def _search(variant: Variant, grid: Mapping[str, Any], measure: str, pace: Pace) -> _Search:
     if variant.expansion.mode is Mode.OFF:
         raise ConfigurationError(
             f"The variant {variant.name} has no expansion to be tuned.", hint="For instance full:expansion=on."
@@ -142,7 +153,7 @@ def _search(variant: Variant, grid: Mapping[str, Any], measure: str) -> _Search:
     if len(measures) > 1:
         raise ConfigurationError(f"--measure names {len(measures)} measures: one decides.")
     variants = as_served(applied(tried, variant), Serving.COMPLETE)
-    comparison = Comparison(variants=variants, measures=measures, serving=Serving.COMPLETE, grid=False)
+    comparison = Comparison(variants=variants, measures=measures, serving=Serving.COMPLETE, pace=pace)
     return _Search(variant=variant, settings=tried, comparison=comparison)
 
 

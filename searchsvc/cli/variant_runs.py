@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -11,10 +12,15 @@ from typing import Any
 
 from searchsvc.cli.common import MadeBy, progress, talk
 from searchsvc.errors import ConfigurationError
-from searchsvc.evaluation.runner import Outcomes, Search, VariantRun, answered, run_queries
+from searchsvc.evaluation.paced import asks_model, expected, paced
+from searchsvc.evaluation.runner import Outcomes, Search, VariantRun, answered, run_queries, timed
+from searchsvc.evaluation.serving import Serving
 from searchsvc.evaluation.trec import write_run
-from searchsvc.evaluation.variants import Variant
-from searchsvc.model import Mode, Wait
+from searchsvc.evaluation.variants import Variant, check_methods
+from searchsvc.expansion.guard.pacing import BudgetSpent, Pace
+from searchsvc.model import Mode, SearchRequest, Wait
+from searchsvc.settings import Settings
+from searchsvc.wiring import Runtime, open_runtime
 
 _WARM_UP = "warm up 预热"
 _WARM_UP_MS = 60_000
@@ -30,8 +36,13 @@ class Bench:
     index: str = ""
     info: Mapping[str, Any] = field(default_factory=dict)
     made_by: MadeBy | None = None
-    interrupted: bool = False
-    """Somebody stopped it: only some of the queries have been answered."""
+    stopped: BaseException | None = None
+    """What stopped it before all queries were answered: Ctrl-C, or the end of the tokens that were allowed."""
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether only some of the queries have been answered."""
+        return self.stopped is not None
 
     @property
     def answered(self) -> dict[str, str]:
@@ -56,30 +67,88 @@ class Bench:
 
 
 def run(work: Coroutine[Any, Any, None], bench: Bench) -> None:
-    """Run `work`, which fills the bench, to its end or until Ctrl-C.
+    """Run `work`, which fills the bench, to its end, until Ctrl-C, or until the tokens that are allowed are used up.
 
-    What is done by then is kept, and a line says so. Raises KeyboardInterrupt if nothing is done.
+    What is done by then is kept, and a line says so. Raises what stopped it if nothing is done.
     """
     try:
         asyncio.run(work)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, BudgetSpent) as stopped:
         if not len(bench.outcomes):
             raise
-        bench.interrupted = True
+        bench.stopped = stopped
+        why = "interrupted" if isinstance(stopped, KeyboardInterrupt) else "stopped by --max-tokens"
         talk().print(
-            f"[yellow]interrupted: all variants have answered {len(bench.outcomes)} of {len(bench.queries)} queries;"
+            f"[yellow]{why}: all variants have answered {len(bench.outcomes)} of {len(bench.queries)} queries;"
             " the figures are those of these queries only[/]"
         )
 
 
 def end(bench: Bench) -> None:
-    """After all has been told. Raises KeyboardInterrupt if the run was interrupted: the exit status says so."""
-    if bench.interrupted:
-        raise KeyboardInterrupt
+    """After all has been told. Raises what stopped the run before its end: the exit status says so."""
+    if bench.stopped is not None:
+        raise bench.stopped
 
 
-async def run_all(bench: Bench, *, depth: int, searches: Sequence[Search]) -> None:
-    """Every query by every variant, one search at a time. Raises SearchError naming variant and query."""
+@asynccontextmanager
+async def opened(settings: Settings, variants: Sequence[Variant], serving: Serving) -> AsyncIterator[list[Runtime]]:
+    """The runtime of each variant: one for all, or, served live, one for each that expands.
+
+    So that no variant finds in a cache what another has asked for. Raises ConfigurationError.
+    """
+    async with AsyncExitStack() as stack:
+        if serving is Serving.COMPLETE:
+            yield [await stack.enter_async_context(open_runtime(settings))] * len(variants)
+            return
+        cold = settings.model_copy(update={"expander": settings.expander.model_copy(update={"cache": "memory"})})
+        first = await stack.enter_async_context(open_runtime(cold))
+        runtimes = [first]
+        for variant in variants[1:]:
+            alone = variant.expansion.mode is not Mode.OFF
+            runtimes.append(await stack.enter_async_context(open_runtime(cold)) if alone else first)
+        yield runtimes
+
+
+async def answer(
+    bench: Bench,
+    runtimes: Sequence[Runtime],
+    *,
+    depth: int,
+    pace: Pace,
+    searching: Callable[[Runtime], Search] = lambda runtime: runtime.service.search,
+) -> None:
+    """Every query by every variant, each in its runtime; `searching` gives the search of one.
+
+    Raises SearchError naming variant and query, ConfigurationError for a method that there is not.
+    """
+    variants, first = bench.outcomes.variants, runtimes[0]
+    pipeline = await first.service.pipeline(bench.index)
+    check_methods(variants, list(pipeline.expanders))
+    bench.info, bench.made_by = first.info(), MadeBy(first.info())
+    asking = [variant for variant in variants if asks_model(variant, pipeline.default_methods)]
+    to_ask = expected(
+        asking,
+        bench.queries,
+        default_prompt=first.settings.expander.prompt,
+        each_its_own=any(runtime is not first for runtime in runtimes),
+    )
+    if asking:
+        talk().print(f"asks the chat model up to {to_ask.calls:,} times, about {to_ask.tokens:,} tokens")
+    searches = [timed(searching(runtime)) for runtime in runtimes]
+    await _warm_up(variants, bench.queries, index=bench.index, depth=depth, searches=searches)
+    heard = [bench.made_by.heard(search) for search in searches]
+    await _run_all(
+        bench,
+        depth=depth,
+        searches=[
+            paced(search, pace, to_ask.tokens_a_call) if variant in asking else search
+            for variant, search in zip(variants, heard, strict=True)
+        ],
+    )
+    bench.info = first.info()
+
+
+async def _run_all(bench: Bench, *, depth: int, searches: Sequence[Search]) -> None:
     count = len(bench.outcomes.variants)
     with progress() as bar:
         task = bar.add_task(f"queries by {count} variants" if count > 1 else "queries", total=len(bench.queries))
@@ -93,21 +162,29 @@ async def run_all(bench: Bench, *, depth: int, searches: Sequence[Search]) -> No
         )
 
 
-async def warm_up(
-    variants: Sequence[Variant], queries: Mapping[str, str], *, index: str, depth: int, search: Search, cold: bool
+async def _warm_up(
+    variants: Sequence[Variant], queries: Mapping[str, str], *, index: str, depth: int, searches: Sequence[Search]
 ) -> None:
-    """One search of each variant that does not count: the first one waits for dictionaries, vectors, connections.
+    """Searches that do not count: the first one waits for dictionaries, vectors, connections.
 
-    `cold`: by a text of its own, so that no expansion of the queries is cached by it.
+    An expansion is warmed up by a text of its own, so that no completion of the queries is cached by it.
     """
     query_id, user_query = next(iter(queries.items()))
     with progress() as bar:
-        for variant in bar.track(variants, description="warming up"):
-            request = variant.request(query_id, _WARM_UP if cold else user_query, index=index, depth=depth)
-            expansion = replace(request.expansion, wait=Wait.COMPLETE)
-            if expansion.mode is Mode.AUTO:  # which might leave this one query as it is
-                expansion = replace(expansion, mode=Mode.ON)
-            await answered(search, variant, replace(request, expansion=expansion, timeout_ms=_WARM_UP_MS))
+        for variant, search in bar.track(list(zip(variants, searches, strict=True)), description="warming up"):
+            asked = replace(variant.request(query_id, user_query, index=index, depth=depth), timeout_ms=_WARM_UP_MS)
+            await answered(search, variant, replace(asked, expansion=replace(asked.expansion, mode=Mode.OFF)))
+            if asked.expansion.mode is not Mode.OFF:
+                await answered(search, variant, _expanding(asked))
+
+
+def _expanding(asked: SearchRequest) -> SearchRequest:
+    return replace(
+        asked,
+        user_query=_WARM_UP,
+        expansion=replace(asked.expansion, mode=Mode.ON, wait=Wait.COMPLETE),
+        rerank=replace(asked.rerank, mode=Mode.OFF),
+    )
 
 
 def make_folder(folder: Path) -> None:

@@ -35,7 +35,7 @@ svg .loss { fill: var(--loss); } svg .harm { fill: var(--harm); }
 svg .mark { fill: var(--mark); stroke: var(--mark); stroke-width: 1.5; }
 """
 _COMPARED = ("Δ", "95 % interval", "p", "won/tied/lost", f"lose > {HARM}")
-_COST = ("mean ms", "p50 ms", "p95 ms", "LLM calls", "tokens in", "tokens out", "expanded", "degraded")
+_COST = ("mean ms", "p50 ms", "p95 ms", "LLM calls", "cached", "tokens in", "tokens out", "expanded", "degraded")
 
 
 def html_page(
@@ -107,7 +107,14 @@ def _cost(reports: Sequence[VariantReport]) -> Markup:
     rows = []
     for report in reports:
         spent, times = report.all_tokens, [f"{milliseconds:.1f}" for milliseconds in report.times().values()]
-        counts = (spent.calls, spent.input, spent.output, f"{report.expanded_share:.1%}", report.missed_queries)
+        counts = (
+            spent.calls,
+            spent.cached,
+            spent.input,
+            spent.output,
+            f"{report.expanded_share:.1%}",
+            report.missed_queries,
+        )
         rows.append([report.name, report.spec, *times, *map(str, counts)])
     return _table(("variant", "as written", *_COST), rows, text=2)
 

@@ -72,7 +72,8 @@ class RunReport:
         """Time, tokens, expansions and missing stages, as JSON values."""
         return {
             "took_ms": self.times(),
-            "tokens": asdict(self.all_tokens),
+            "tokens": self.all_tokens.as_json(),
+            "cached_completions": self.all_tokens.cached,
             "expanded_share": self.expanded_share,
             "expansions": self.decisions(),
             "missed_queries": self.missed_queries,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from searchsvc.errors import Reason, SearchError
 from searchsvc.evaluation.variants import Variant
@@ -13,6 +13,8 @@ from searchsvc.result import Decided, ExpansionAccount, ExpansionTerm, SearchRes
 
 Search = Callable[[SearchRequest], Awaitable[SearchResult]]
 """The service's search."""
+_KNOWN = ("cache", "shared")
+"""Where the answer of a model came from that was asked for somebody else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,8 @@ class Tokens:
     output: int = 0
     unknown: int = 0
     """Calls whose tokens the server did not tell: they are in neither sum."""
+    cached: int = 0
+    """Answers that were there already, for another query or variant, and cost no call."""
 
     def __add__(self, other: Tokens) -> Tokens:
         return Tokens(
@@ -31,7 +35,12 @@ class Tokens:
             self.input + other.input,
             self.output + other.output,
             self.unknown + other.unknown,
+            self.cached + other.cached,
         )
+
+    def as_json(self) -> dict[str, int]:
+        """The calls and what they took, as JSON values."""
+        return {"calls": self.calls, "input": self.input, "output": self.output, "unknown": self.unknown}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,14 +162,24 @@ def is_missed(trace: StageTrace) -> bool:
     return trace.status is StageStatus.DEGRADED or trace.reason is Reason.NOT_CONFIGURED
 
 
+def timed(search: Search) -> Search:
+    """`search`; its results tell the time that the caller waited, to which nothing wrapped around it adds."""
+
+    async def searched(request: SearchRequest) -> SearchResult:
+        started = time.perf_counter()
+        result = await search(request)
+        return replace(result, took_ms=(time.perf_counter() - started) * 1000)
+
+    return searched
+
+
 async def _outcome(search: Search, variant: Variant, request: SearchRequest) -> Outcome:
-    started = time.perf_counter()
     result = await answered(search, variant, request)
     return Outcome(
-        took_ms=(time.perf_counter() - started) * 1000,
+        took_ms=result.took_ms,
         ranking=tuple(hit.candidate.doc_id for hit in result.hits),
         missed=tuple(filter(is_missed, result.stages)),
-        tokens=sum(map(_tokens, result.stages), Tokens()),
+        tokens=tokens_of(result),
         added=_added(result.expansion),
     )
 
@@ -178,12 +197,19 @@ def _added(account: ExpansionAccount) -> Added:
     )
 
 
+def tokens_of(result: SearchResult) -> Tokens:
+    """What the search asked of language models."""
+    return sum(map(_tokens, result.stages), Tokens())
+
+
 def _tokens(trace: StageTrace) -> Tokens:
     """Of a stage whatever became of it: a call whose answer could not be used has cost the same."""
     counts = [(call.get("input_tokens"), call.get("output_tokens")) for call in trace.detail.get("calls", ())]
+    methods = trace.detail.get("methods") or (trace.detail,)
     return Tokens(
         calls=len(counts),
         input=sum(read or 0 for read, _ in counts),
         output=sum(written or 0 for _, written in counts),
         unknown=sum(read is None or written is None for read, written in counts),
+        cached=sum(method.get("completion") in _KNOWN for method in methods),
     )

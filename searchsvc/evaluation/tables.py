@@ -40,12 +40,22 @@ def cost_table(reports: Sequence[RunReport]) -> Table:
     """One line for each variant: milliseconds of a search, tokens, queries that were expanded or lacked a stage."""
     table = plain_table()
     table.add_column("variant", overflow="fold")
-    for column in ("mean ms", "p50 ms", "p95 ms", "LLM calls", "tokens in", "tokens out", "expanded", "degraded"):
+    for column in (
+        "mean ms",
+        "p50 ms",
+        "p95 ms",
+        "LLM calls",
+        "cached",
+        "tokens in",
+        "tokens out",
+        "expanded",
+        "degraded",
+    ):
         table.add_column(column, justify="right", no_wrap=True)
     for report in reports:
         times = [f"{milliseconds:.1f}" for milliseconds in report.times().values()]
         spent = report.all_tokens
-        tokens = (str(spent.calls), str(spent.input), str(spent.output))
+        tokens = [str(count) for count in (spent.calls, spent.cached, spent.input, spent.output)]
         table.add_row(report.name, *times, *tokens, f"{report.expanded_share:.1%}", str(report.missed_queries))
     return table
 

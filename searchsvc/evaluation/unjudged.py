@@ -103,7 +103,7 @@ class ChangeReport(RunReport):
         return {
             "results": self.results[query_id],
             "took_ms": self.took_ms[query_id],
-            "tokens": asdict(self.tokens[query_id]),
+            "tokens": self.tokens[query_id].as_json(),
             **(asdict(self.changes[query_id]) if self.changes else {}),
         }
 

@@ -161,3 +161,45 @@ async def test_ctrl_c_keeps_the_queries_that_all_variants_have_answered(collecti
     assert (told["interrupted"], told["queries"], told["queries_not_run"]) == (True, 2, 1)
     assert [list(each["queries"]) for each in told["variants"]] == [["q1", "q2"]] * 2
     assert told["variants"][0]["measures"]["nDCG@10"] == pytest.approx(1.0), "no query that was not run counts 0"
+
+
+async def test_where_the_tokens_are_used_up_what_is_done_is_told(capsys, collection, monkeypatch):
+    async with serving(chat) as url:
+        monkeypatch.setenv("SEARCHSVC_EXPANDER__URL", url)
+        with pytest.raises(SystemExit) as caught:
+            await asyncio.to_thread(
+                evaluate, capsys, collection, "--variant", PLAIN, "--variant", LLM, "--max-tokens", 480
+            )
+
+    captured = capsys.readouterr()
+    told = json.loads(captured.out)
+    assert caught.value.code == 1
+    assert "asks the chat model up to 3 times, about" in captured.err
+    assert "stopped by --max-tokens: all variants have answered 1 of 3 queries" in captured.err
+    assert "46 tokens are used" in captured.err
+    assert (told["interrupted"], told["queries"]) == (True, 1)
+
+
+def test_a_limit_that_lets_nothing_through_is_told(capsys, collection):
+    assert "--rpm is 0: more than 0 was expected" in error(capsys, collection, "--rpm", "0")
+    assert "--max-tokens is -5" in error(capsys, collection, "--max-tokens", "-5")
+
+
+@pytest.mark.parametrize(("served", "times"), [("complete", 1), ("live", 2)])
+async def test_served_live_no_variant_finds_what_another_has_asked_for(capsys, collection, monkeypatch, served, times):
+    asked = []
+
+    async def noting(request):
+        asked.append(await request.text())
+        return await chat(request)
+
+    async with serving(noting) as url:
+        monkeypatch.setenv("SEARCHSVC_EXPANDER__URL", url)
+        told = await asyncio.to_thread(
+            *(evaluate, capsys, collection, "--serving", served, "--variant", LLM),
+            *("--variant", f"other:{LLM.partition(':')[2]},expansion.weight=0.3"),
+        )
+
+    assert [sum(query["text"] in each for each in asked) for query in QUERIES] == [times] * 3
+    cached = sum(each["cached_completions"] for each in told["variants"])
+    assert cached == (2 if times == 1 else 0)
