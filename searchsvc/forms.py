@@ -70,14 +70,17 @@ def idf(df: int, doc_count: int) -> float:
 def merged(expansions: Sequence[tuple[Expansion, float]]) -> Expansion:
     """Several expansions, each with its share, as one: f(t) = Σ share·f/Σf, on the scale of all their counts together.
 
-    A term that one of them keeps is kept; it names every method that proposed it. One alone is returned as it is.
+    A share counts for as much of the query as the terms stand for. A term that one of them keeps is kept; it names
+    every method that proposed it. One alone is returned as it is.
     """
     if len(expansions) == 1:
         return expansions[0][0]
     masses = [sum(each.frequency for each in expansion.terms if each.kept) for expansion, _ in expansions]
-    scale = sum(masses) / (sum(share for _, share in expansions) or 1.0)
+    shares = [share if mass > 0 else 0.0 for (_, share), mass in zip(expansions, masses, strict=True)]
+    spoken = [share * expansion.stands_for for (expansion, _), share in zip(expansions, shares, strict=True)]
+    scale = sum(masses) / (sum(spoken) or 1.0)
     terms: dict[str, ExpansionTerm] = {}
-    for (expansion, share), mass in zip(expansions, masses, strict=True):
+    for (expansion, _), share, mass in zip(expansions, spoken, masses, strict=True):
         for each in expansion.terms:
             weighed = replace(each, frequency=each.frequency * share * scale / mass if mass > 0 else 0.0)
             terms[each.term] = _joined(terms.get(each.term), weighed)
@@ -88,6 +91,7 @@ def merged(expansions: Sequence[tuple[Expansion, float]]) -> Expansion:
         doc_count=max(expansion.doc_count for expansion, _ in expansions),
         prompt_id=next((expansion.prompt_id for expansion, _ in expansions if expansion.prompt_id), ""),
         calls=tuple(call for expansion, _ in expansions for call in expansion.calls),
+        stands_for=sum(spoken) / (sum(shares) or 1.0),
     )
 
 

@@ -122,6 +122,8 @@ class ExpansionTerm:
     """Why it was dropped."""
     hits_alone: int | None = None
     """How many hits of the answer match nothing of the query but this term; None where nothing was answered."""
+    apart: bool = False
+    """It stands for words of the query in another language: with its like it makes a list of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +138,8 @@ class Expansion:
     """Documents in the index: the N of idf."""
     prompt_id: str = ""
     calls: tuple[ModelCall, ...] = ()
+    stands_for: float = 1.0
+    """Share of the query's words that the terms stand for, 0 to 1: λ is spent on these words alone."""
     detail: Mapping[str, Any] = field(default_factory=dict)
     """Facts for the trace: JSON values only."""
 

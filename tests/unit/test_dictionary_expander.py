@@ -133,6 +133,20 @@ async def test_the_limit_leaves_those_of_the_largest_frequency_times_idf() -> No
     assert [term.term for term in expansion.terms] == ["rare", "common"]
 
 
+async def test_the_terms_stand_for_the_words_that_brought_one() -> None:
+    dictionary = rules("alpha beta => bb", "gamma => ee", "delta => ff")
+    index = documents("bb ee", empty=9)
+
+    async def share(user_query: str) -> float:
+        return (await expand(dictionary, index, user_query)).stands_for
+
+    assert await share("alpha beta") == 1.0
+    assert await share("my alpha beta") == 1.0  # stop words say nothing
+    assert await share("gamma red green blue") == 0.25
+    assert await share("alpha beta gamma delta") == 0.75  # nothing is added for delta
+    assert await share("delta") == 0.0
+
+
 async def test_no_term_comes_twice_and_those_of_the_query_never_come() -> None:
     expansion = await expand(LEXICON, documents("蓝屏 BSOD blue screen 死机"), "蓝屏 BSOD blue screen 卡死")
 
@@ -197,30 +211,31 @@ async def test_stop_words_and_the_word_itself_are_no_company() -> None:
     assert index.paired == []
 
 
-async def test_one_document_with_both_may_be_chance() -> None:
-    once = documents("lizard zoo", "lizard", "zoo", empty=20)
-    twice = documents(*["lizard zoo"] * MIN_TOGETHER, "lizard", "zoo", empty=20)
+async def test_a_few_documents_with_both_may_be_chance() -> None:
+    few = documents(*["lizard zoo"] * (MIN_TOGETHER - 1), empty=90)
+    enough = documents(*["lizard zoo"] * MIN_TOGETHER, empty=90)
 
-    assert kept(await expand(rules(*MONITOR), once, "monitor zoo")) == {}
-    assert set(kept(await expand(rules(*MONITOR), twice, "monitor zoo"))) == {"lizard"}
+    assert kept(await expand(rules(*MONITOR), few, "monitor zoo")) == {}
+    assert set(kept(await expand(rules(*MONITOR), enough, "monitor zoo"))) == {"lizard"}
 
 
-async def test_what_meets_no_more_often_than_by_chance_is_no_company() -> None:
-    index = documents(*["lizard zoo"] * 4, *["lizard"] * 4, *["zoo"] * 4, empty=4)  # 8 · 8 / 16 = 4
+@pytest.mark.parametrize(("empty", "company"), [(4, False), (52, False), (53, True)])
+async def test_what_meets_hardly_more_often_than_by_chance_is_no_company(empty: int, company: bool) -> None:
+    index = documents(*["lizard zoo"] * 4, *["lizard"] * 4, *["zoo"] * 4, empty=empty)  # by chance 8 · 8 / N
 
-    assert kept(await expand(rules(*MONITOR), index, "monitor zoo")) == {}
+    assert set(kept(await expand(rules(*MONITOR), index, "monitor zoo"))) == ({"lizard"} if company else set())
 
 
 @given(st.integers(1, 50), st.integers(1, 50), st.integers(0, 50), st.integers(0, 1000))
-def test_company_is_pointwise_mutual_information_above_zero(df: int, other: int, both: int, neither: int) -> None:
+def test_company_is_pointwise_mutual_information_above_two_bits(df: int, other: int, both: int, neither: int) -> None:
     both = min(both, df, other)
     doc_count = df + other - both + neither
-    information = math.log(both * doc_count / (df * other)) if both else -math.inf
-    assume(abs(information) > 1e-9)  # at 0 the logarithm rounds
+    bits = math.log2(both * doc_count / (df * other)) if both else -math.inf
+    assume(abs(bits - 2) > 1e-9)  # there the logarithm rounds
 
     kept_company = supported("a", ["b"], {("a", "b"): both}, TermCounts(doc_count=doc_count, df={"a": df, "b": other}))
 
-    assert kept_company == (both >= MIN_TOGETHER and information > 0)
+    assert kept_company == (both >= MIN_TOGETHER and bits > 2)
 
 
 async def test_only_the_rarest_words_of_a_long_query_are_asked_about() -> None:

@@ -146,6 +146,17 @@ def test_several_expansions_share_the_mass_whatever_their_counts() -> None:
     assert both.source == "llm+dictionary"
 
 
+def test_a_share_counts_for_as_much_of_the_query_as_the_terms_stand_for() -> None:
+    whole, quarter = _expansion(_term("x")), replace(_expansion(_term("y")), stands_for=0.25)
+    nothing = replace(_expansion(_term("z", kept=False, reason="not in the index")), stands_for=0.0)
+
+    both = merged([(whole, 1.0), (quarter, 1.0), (nothing, 1.0)])
+
+    assert both.stands_for == pytest.approx(0.625)  # what says nothing takes nothing away
+    composed = compose(plain_query("q", ["q"]), both, form=Form.MIXTURE, weight=0.4 * both.stands_for)
+    assert _weights(composed) == pytest.approx({"q": 0.75, "x": 0.2, "y": 0.05})
+
+
 def test_a_term_that_one_method_keeps_is_kept_and_one_alone_is_as_it_was() -> None:
     kept, dropped = _expansion(_term("x")), _expansion(_term("x", kept=False, reason="stop word"))
 

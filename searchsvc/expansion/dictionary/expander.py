@@ -22,6 +22,7 @@ from searchsvc.expansion.dictionary.proposing import (
     judged,
     proposals,
     said_terms,
+    spoken_for,
 )
 from searchsvc.expansion.dictionary.senses import MAX_PAIRS, context_of, supported
 from searchsvc.expansion.dictionary.words import KeyedWord, Match, keyed_words
@@ -62,12 +63,14 @@ class DictionaryExpander:
         counts = await self._counts(proposed, words, request)
         said = said_terms(words, as_written=self._as_written)
         proposed = [judged(each, said, counts) for each in proposed]
-        terms = accounted(await self._sure(proposed, words, counts, request), counts, request.terms)
+        proposed = await self._sure(proposed, words, counts, request)
+        terms = accounted(proposed, counts, request.terms)
         return Expansion(
             method=METHOD,
             text=" ".join(each.surface for each in terms if each.kept),
             terms=tuple(terms),
             doc_count=counts.doc_count,
+            stands_for=spoken_for(proposed, words),
             detail={"matched": [match.text for match in matches]},
         )
 

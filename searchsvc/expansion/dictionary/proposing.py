@@ -85,6 +85,13 @@ def accounted(judged: Sequence[Proposal], counts: TermCounts, limit: int) -> lis
     ]
 
 
+def spoken_for(judged: Sequence[Proposal], words: Sequence[KeyedWord]) -> float:
+    """Share of the words that say something for which a term is added."""
+    matches = {each.match for each in judged if not each.reason}
+    said = sum(not is_stop_word(word.surface) for word in words)
+    return min(1.0, sum(match.mass for match in matches) / max(1, said))
+
+
 def _reason(term: str, surface: str, said: Collection[str], counts: TermCounts) -> str:
     if term in said:
         return "already in the query"

@@ -1,7 +1,8 @@
 """Which senses the index bears out: a doubtful word is added only where it keeps company with the rest of the query.
 
 The measure is pointwise mutual information, log(n(a, b)·N / (n(a)·n(b))) (Church and Hanks, Computational Linguistics
-16, 1990): above 0 the two stand in the same documents more often than chance would have it.
+16, 1990): above 0 the two stand in the same documents more often than chance would have it. Here it must exceed 2
+bits: with WordNet on en-stackfaq that gains as much nDCG@10 as 0 does (+.007) and harms .002 of the queries, not .019.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from searchsvc.protocols import TermCounts
 
-MIN_TOGETHER = 2
-"""Documents that must hold both words: one alone may be chance."""
+MIN_TOGETHER = 3
+"""Documents that must hold both words: fewer may be chance."""
+ABOVE_CHANCE = 4
+"""How many times as often as by chance they must stand together: 2 bits."""
 CONTEXT_WORDS = 4
 """Of a query, the rarest ones, beside which an added word is looked for."""
 MAX_PAIRS = 256
@@ -33,6 +36,6 @@ def supported(term: str, context: Sequence[str], together: Mapping[Pair, int], c
 
 
 def _associated(term: str, other: str, together: int, counts: TermCounts) -> bool:
-    """PMI above 0, without the logarithm."""
+    """Pointwise mutual information above the logarithm of ABOVE_CHANCE, without logarithms."""
     by_chance = counts.df.get(term, 0) * counts.df.get(other, 0)
-    return together >= MIN_TOGETHER and together * counts.doc_count > by_chance
+    return together >= MIN_TOGETHER and together * counts.doc_count > ABOVE_CHANCE * by_chance
