@@ -13,7 +13,7 @@ from typing import Any
 from searchsvc.cli.common import MadeBy, progress, talk
 from searchsvc.errors import ConfigurationError
 from searchsvc.evaluation.paced import asks_model, expected, paced
-from searchsvc.evaluation.runner import Outcomes, Search, VariantRun, answered, run_queries, timed
+from searchsvc.evaluation.runner import Meter, Outcomes, Search, Tokens, VariantRun, Way, answered, run_queries, timed
 from searchsvc.evaluation.serving import Serving
 from searchsvc.evaluation.trec import write_run
 from searchsvc.evaluation.variants import Variant, check_methods
@@ -136,19 +136,30 @@ async def answer(
         talk().print(f"asks the chat model up to {to_ask.calls:,} times, about {to_ask.tokens:,} tokens")
     searches = [timed(searching(runtime)) for runtime in runtimes]
     await _warm_up(variants, bench.queries, index=bench.index, depth=depth, searches=searches)
-    heard = [bench.made_by.heard(search) for search in searches]
-    await _run_all(
-        bench,
-        depth=depth,
-        searches=[
-            paced(search, pace, to_ask.tokens_a_call) if variant in asking else search
-            for variant, search in zip(variants, heard, strict=True)
-        ],
-    )
+    ways = []
+    for variant, search, runtime in zip(variants, searches, runtimes, strict=True):
+        heard, meter = bench.made_by.heard(search), _meter(runtime)
+        if variant in asking and meter is not None:
+            ways.append(Way(search=paced(heard, pace, to_ask.tokens_a_call, meter), meter=meter))
+        else:
+            ways.append(Way(search=heard))
+    await _run_all(bench, ways, depth=depth)
     bench.info = first.info()
 
 
-async def _run_all(bench: Bench, *, depth: int, searches: Sequence[Search]) -> None:
+def _meter(runtime: Runtime) -> Meter | None:
+    chat = runtime.chat
+    if chat is None:
+        return None
+
+    def asked() -> Tokens:
+        stats = chat.stats()
+        return Tokens(calls=stats["calls"], input=stats["input_tokens"], output=stats["output_tokens"])
+
+    return asked
+
+
+async def _run_all(bench: Bench, ways: Sequence[Way], *, depth: int) -> None:
     count = len(bench.outcomes.variants)
     with progress() as bar:
         task = bar.add_task(f"queries by {count} variants" if count > 1 else "queries", total=len(bench.queries))
@@ -157,7 +168,7 @@ async def _run_all(bench: Bench, *, depth: int, searches: Sequence[Search]) -> N
             bench.queries,
             index=bench.index,
             depth=depth,
-            searches=searches,
+            ways=ways,
             done=partial(bar.advance, task),
         )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from searchsvc.errors import Reason
-from searchsvc.evaluation.runner import Search, tokens_of
+from searchsvc.evaluation.runner import Meter, Search
 from searchsvc.evaluation.variants import Variant
 from searchsvc.expansion.guard.pacing import Pace
 from searchsvc.expansion.prompts import DEFAULT_PROMPT, find_prompt, language_of
@@ -53,8 +53,8 @@ def expected(
     return Expected(calls=len(sizes), tokens_a_call=round(fmean(sizes)) if sizes else 0)
 
 
-def paced(search: Search, pace: Pace, expected_tokens: int) -> Search:
-    """`search`, whose expansions ask a chat model, kept to `pace`.
+def paced(search: Search, pace: Pace, expected_tokens: int, meter: Meter) -> Search:
+    """`search`, whose expansions ask the chat model of `meter`, kept to `pace`.
 
     Where the search may wait for its expansion and the account's limit stopped that, it is run again after a pause,
     three times in all. Raises BudgetSpent besides what `search` raises.
@@ -62,8 +62,9 @@ def paced(search: Search, pace: Pace, expected_tokens: int) -> Search:
 
     async def once(request: SearchRequest) -> SearchResult:
         async with pace.call(expected_tokens):
+            before = meter()
             result = await search(request)
-        spent = tokens_of(result)
+        spent = meter() - before
         if spent.calls:
             pace.spent(spent.input + spent.output)
         else:

@@ -38,9 +38,31 @@ class Tokens:
             self.cached + other.cached,
         )
 
+    def __sub__(self, earlier: Tokens) -> Tokens:
+        return Tokens(
+            self.calls - earlier.calls,
+            self.input - earlier.input,
+            self.output - earlier.output,
+            self.unknown - earlier.unknown,
+            self.cached - earlier.cached,
+        )
+
     def as_json(self) -> dict[str, int]:
         """The calls and what they took, as JSON values."""
         return {"calls": self.calls, "input": self.input, "output": self.output, "unknown": self.unknown}
+
+
+Meter = Callable[[], Tokens]
+"""What a chat model was asked so far: also what no search tells of, a call that came too late or to nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """A variant's way through the service."""
+
+    search: Search
+    meter: Meter | None = None
+    """Of the chat model of its searches; None: what the searches tell is all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,24 +148,24 @@ async def run_queries(
     *,
     index: str,
     depth: int,
-    searches: Sequence[Search],
+    ways: Sequence[Way],
     done: Callable[[], None],
 ) -> None:
     """Search for every query by every variant, one at a time so that the times are those of a lone search.
 
     Query by query, so that what is done when somebody interrupts is done by all variants. Which variant is first goes
-    round: whoever comes second finds the pages of the index read already. `searches` are those of the variants, in
+    round: whoever comes second finds the pages of the index read already. `ways` are those of the variants, in
     their order. `done` is called after each query.
 
     Raises SearchError naming variant and query if a search has no answer: a figure without it would lie.
     """
-    ways = list(enumerate(zip(outcomes.variants, searches, strict=True)))
+    places = list(enumerate(zip(outcomes.variants, ways, strict=True)))
     for number, (query_id, user_query) in enumerate(queries.items()):
-        first = number % len(ways)
+        first = number % len(places)
         found: dict[int, Outcome] = {}
-        for place, (variant, search) in ways[first:] + ways[:first]:
+        for place, (variant, way) in places[first:] + places[:first]:
             request = variant.request(query_id, user_query, index=index, depth=depth)
-            found[place] = await _outcome(search, variant, request)
+            found[place] = await _outcome(way, variant, request)
         outcomes.add(query_id, [found[place] for place in sorted(found)])
         done()
 
@@ -173,13 +195,15 @@ def timed(search: Search) -> Search:
     return searched
 
 
-async def _outcome(search: Search, variant: Variant, request: SearchRequest) -> Outcome:
-    result = await answered(search, variant, request)
+async def _outcome(way: Way, variant: Variant, request: SearchRequest) -> Outcome:
+    before = Tokens() if way.meter is None else way.meter()
+    result = await answered(way.search, variant, request)
+    told = tokens_of(result)
     return Outcome(
         took_ms=result.took_ms,
         ranking=tuple(hit.candidate.doc_id for hit in result.hits),
         missed=tuple(filter(is_missed, result.stages)),
-        tokens=tokens_of(result),
+        tokens=told if way.meter is None else replace(way.meter() - before, unknown=told.unknown, cached=told.cached),
         added=_added(result.expansion),
     )
 

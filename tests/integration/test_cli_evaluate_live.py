@@ -157,10 +157,10 @@ async def test_a_query_without_results_is_rescued_and_the_tokens_are_counted(cap
     llm = told["variants"][1]
     assert llm["compared_with_first"]["rescued"] == 1
     assert llm["queries"]["q4"]["rescued"]
-    assert llm["tokens"] == {"calls": 3, "input": 36, "output": 102, "unknown": 0}
+    assert llm["tokens"] == {"calls": 4, "input": 48, "output": 136, "unknown": 0}, "also of the one that is refused"
     assert llm["missed_queries"] == 1, "the English completion of the Chinese query is refused"
     assert llm["queries"]["q4"]["tokens"] == {"calls": 1, "input": 12, "output": 34, "unknown": 0}
-    assert ["3", "0", "36", "102", "75.0%", "1"] in [
+    assert ["4", "0", "48", "136", "75.0%", "1"] in [
         line.split()[4:] for line in out.splitlines() if line.startswith("llm ")
     ]
     assert "the first variant nothing" in out

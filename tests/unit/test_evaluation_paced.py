@@ -6,13 +6,13 @@ import pytest
 
 from searchsvc.errors import InvalidRequest, Reason
 from searchsvc.evaluation.paced import asks_model, expected, paced
+from searchsvc.evaluation.runner import Tokens
 from searchsvc.evaluation.variants import parse_variant
 from searchsvc.expansion.guard.pacing import BudgetSpent, Pace
 from searchsvc.model import SearchRequest, Wait
 from searchsvc.result import ExpansionAccount, SearchResult, Stage, StageStatus, StageTrace, Total
 
 QUERIES = {"q1": "disk full", "q2": "空指针异常"}
-CALL = {"model": "m", "input_tokens": 100, "output_tokens": 20, "took_ms": 1.0}
 QUOTA = StageTrace(stage=Stage.EXPAND, status=StageStatus.DEGRADED, reason=Reason.QUOTA_EXCEEDED)
 
 
@@ -20,7 +20,7 @@ class Model:
     """A search whose expansions ask a model, on a clock that passes only while somebody sleeps."""
 
     def __init__(self, *, traces=(), cached=(), **limits):
-        self.now, self.starts = 0.0, []
+        self.now, self.starts, self.asked = 0.0, [], Tokens()
         self.traces, self.cached = list(traces), list(cached)
         self.pace = Pace(**limits, clock=lambda: self.now, sleep=self.sleep)
 
@@ -30,8 +30,8 @@ class Model:
     async def __call__(self, request):
         self.starts.append(self.now)
         known = self.cached.pop(0) if self.cached else False
-        detail = {"completion": "cache"} if known else {"completion": "model", "calls": [CALL]}
-        trace = StageTrace(stage=Stage.EXPAND, status=StageStatus.OK, detail=detail)
+        self.asked += Tokens() if known else Tokens(calls=1, input=100, output=20)
+        trace = StageTrace(stage=Stage.EXPAND, status=StageStatus.OK)
         return SearchResult(
             query_id="q",
             user_query="q",
@@ -51,7 +51,7 @@ def request(wait=Wait.COMPLETE):
 
 async def test_searches_keep_the_pace_and_their_tokens_count():
     model = Model(rpm=30)
-    search = paced(model, model.pace, 500)
+    search = paced(model, model.pace, 500, lambda: model.asked)
 
     for _ in range(3):
         await search(request())
@@ -62,7 +62,7 @@ async def test_searches_keep_the_pace_and_their_tokens_count():
 
 async def test_what_is_cached_waits_for_nobody():
     model = Model(rpm=30, cached=[True, True, True])
-    search = paced(model, model.pace, 500)
+    search = paced(model, model.pace, 500, lambda: model.asked)
 
     for _ in range(3):
         await search(request())
@@ -73,7 +73,7 @@ async def test_what_is_cached_waits_for_nobody():
 
 async def test_no_search_begins_that_may_pass_the_tokens_allowed():
     model = Model(max_tokens=700)
-    search = paced(model, model.pace, 500)
+    search = paced(model, model.pace, 500, lambda: model.asked)
     await search(request())
     await search(request())
 
@@ -86,7 +86,7 @@ async def test_no_search_begins_that_may_pass_the_tokens_allowed():
 async def test_a_search_that_the_quota_cut_short_is_run_again_later():
     model = Model(traces=[QUOTA, QUOTA])
 
-    found = await paced(model, model.pace, 500)(request())
+    found = await paced(model, model.pace, 500, lambda: model.asked)(request())
 
     assert model.starts == [0, 10, 70]
     assert found.stages[0].status is StageStatus.OK
@@ -95,7 +95,7 @@ async def test_a_search_that_the_quota_cut_short_is_run_again_later():
 async def test_a_live_search_is_not_run_again():
     model = Model(traces=[QUOTA])
 
-    found = await paced(model, model.pace, 500)(request(Wait.ANSWER))
+    found = await paced(model, model.pace, 500, lambda: model.asked)(request(Wait.ANSWER))
 
     assert (model.starts, found.stages) == ([0], (QUOTA,))
 

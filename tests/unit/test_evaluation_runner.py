@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from searchsvc.errors import BackendTimeout, Reason
 from searchsvc.evaluation.report import report
-from searchsvc.evaluation.runner import Outcomes, Tokens, run_queries
+from searchsvc.evaluation.runner import Outcomes, Tokens, Way, run_queries, timed
 from searchsvc.evaluation.tables import late_lines, missed_lines
 from searchsvc.evaluation.variants import parse_variant
 from searchsvc.model import Candidate, ScoreKind
@@ -78,7 +80,8 @@ def answer(request, doc_ids, *stages, expansion=OFF):
 async def run_both(searches, written):
     done = []
     outcomes = Outcomes([parse_variant(each) for each in written])
-    await run_queries(outcomes, QUERIES, index="i", depth=100, searches=searches, done=lambda: done.append(1))
+    ways = [Way(search=search) for search in searches]
+    await run_queries(outcomes, QUERIES, index="i", depth=100, ways=ways, done=lambda: done.append(1))
     assert len(done) == len(QUERIES)
     return outcomes.runs()
 
@@ -205,8 +208,9 @@ async def test_when_it_is_interrupted_what_all_variants_have_answered_is_there()
         return answer(request, ["a"])
 
     outcomes = Outcomes([parse_variant("x:"), parse_variant("y:")])
+    ways = [Way(search=right), Way(search=one_only)]
     with pytest.raises(KeyboardInterrupt):
-        await run_queries(outcomes, QUERIES, index="i", depth=100, searches=[right, one_only], done=lambda: None)
+        await run_queries(outcomes, QUERIES, index="i", depth=100, ways=ways, done=lambda: None)
 
     assert [list(each.rankings) for each in outcomes.runs()] == [["q1"], ["q1"]]
     assert ("q1" in outcomes, "q2" in outcomes) == (True, False)
@@ -240,3 +244,30 @@ async def test_the_tokens_of_an_expansion_that_degraded_count():
 
     assert figures.all_tokens == Tokens(calls=2, input=24, output=6)
     assert figures.as_json()["tokens"]["input"] == 24
+
+
+async def test_calls_that_no_search_tells_of_are_metered():
+    asked = Tokens()
+
+    async def search(request):
+        nonlocal asked
+        asked += Tokens(calls=1, input=12, output=3)
+        return answer(request, ["a"], PENDING, expansion=LATE)
+
+    outcomes = Outcomes([parse_variant("v:")])
+    await run_queries(
+        outcomes, QUERIES, index="i", depth=100, ways=[Way(search=search, meter=lambda: asked)], done=lambda: None
+    )
+
+    (figures,) = reported(outcomes.runs())
+    assert figures.all_tokens == Tokens(calls=2, input=24, output=6)
+
+
+async def test_the_time_is_that_which_the_caller_waited():
+    async def search(request):
+        await asyncio.sleep(0.02)
+        return answer(request, ["a"])
+
+    made = await run(timed(search))
+
+    assert all(took_ms >= 15 for took_ms in made.took_ms.values())
