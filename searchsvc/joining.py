@@ -13,8 +13,8 @@ from searchsvc.result import Expansion, ExpansionTerm
 
 _FUSED = (Form.RRF, Form.ZSCORE)
 APART_WEIGHT = 0.5
-"""Of a list of terms in another language than the query's: such terms find other documents than its own words do, and
-in one query with those they would find nothing. Measured on pairs of a query and a document without a common term.
+"""Of a list of terms in another language than the query's. In one query with its own words they would find nothing,
+since no document holds both. The figures are in docs/expansion.md.
 """
 
 

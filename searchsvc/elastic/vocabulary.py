@@ -203,7 +203,7 @@ async def _words(
             vector=vectors[place].astype("<f2").tobytes(),
         )
 
-    batches = neighbours_by_batch(vectors)
+    batches = neighbours_by_batch(vectors, [forms.surface(term) for term in chosen])
     place = 0
     while (batch := await asyncio.to_thread(next, batches, None)) is not None:
         yield [stored(place + number, neighbours) for number, neighbours in enumerate(batch)]

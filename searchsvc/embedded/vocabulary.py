@@ -63,7 +63,7 @@ def build_vocabulary(
         writer.add(surfaces[start : start + BATCH])
         report(start // 2, len(surfaces))
     neighbours: list[tuple[Near, ...]] = []
-    for batch in neighbours_by_batch(word_matrix(surfaces, StoredVectors.open(vectors))):
+    for batch in neighbours_by_batch(word_matrix(surfaces, StoredVectors.open(vectors)), surfaces):
         neighbours += batch
         report((len(surfaces) + len(neighbours)) // 2, len(surfaces))
     return Vocabulary(terms=tuple(terms), surfaces=tuple(surfaces), neighbours=tuple(neighbours))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from searchsvc.vocabulary.words import is_chinese
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -14,7 +16,10 @@ if TYPE_CHECKING:
 THRESHOLD = 0.55
 """The least cosine similarity of a neighbour."""
 NEIGHBOURS = 6
-"""The most neighbours of one word or query."""
+"""The most neighbours of one word or query in each of the two scripts.
+
+Of six in all, most are in the script of the word itself, and a query finds nothing in the other language.
+"""
 BATCH = 512
 """Words that are encoded or compared together: a tenth of a second."""
 
@@ -33,19 +38,29 @@ class Vocabulary:
     """Best first."""
 
 
-def nearest(similarities: NDArray[np.float32]) -> tuple[Near, ...]:
-    """The places of the best similarities that reach the threshold, best first."""
-    places = np.flatnonzero(similarities >= THRESHOLD)
-    if len(places) > NEIGHBOURS:
-        places = places[np.argpartition(-similarities[places], NEIGHBOURS - 1)[:NEIGHBOURS]]
-    found = [(int(place), float(similarities[place])) for place in places]
-    return tuple(sorted(found, key=lambda near: (-near[1], near[0])))
+def nearest(similarities: NDArray[np.float32], chinese: NDArray[np.bool_]) -> tuple[Near, ...]:
+    """The places of the best similarities in each script that reach the threshold, best first.
+
+    `chinese` tells the script of the word at each place.
+    """
+    near = np.flatnonzero(similarities >= THRESHOLD)
+    found: list[Near] = []
+    for places in (near[chinese[near]], near[~chinese[near]]):
+        best = np.argpartition(-similarities[places], NEIGHBOURS - 1)[:NEIGHBOURS] if len(places) > NEIGHBOURS else ...
+        found += [(int(place), float(similarities[place])) for place in places[best]]
+    return tuple(sorted(found, key=lambda each: (-each[1], each[0])))
 
 
-def neighbours_by_batch(matrix: NDArray[np.float32]) -> Iterator[list[tuple[Near, ...]]]:
+def scripts(surfaces: Sequence[str]) -> NDArray[np.bool_]:
+    """Which of the words are Chinese."""
+    return np.fromiter((is_chinese(surface) for surface in surfaces), dtype=np.bool_, count=len(surfaces))
+
+
+def neighbours_by_batch(matrix: NDArray[np.float32], surfaces: Sequence[str]) -> Iterator[list[tuple[Near, ...]]]:
     """The neighbours of all words in the order of their places, for BATCH words at a time; `matrix` is (words, 512)."""
+    chinese = scripts(surfaces)
     for start in range(0, len(matrix), BATCH):
         similarities = matrix[start : start + BATCH] @ matrix.T
         for row, values in enumerate(similarities):
             values[start + row] = 0.0
-        yield [nearest(values) for values in similarities]
+        yield [nearest(values, chinese) for values in similarities]

@@ -5,7 +5,7 @@ The sentence encoder puts words of different languages side by side, so a query 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,14 +16,14 @@ from searchsvc.result import Expansion, ExpansionTerm
 from searchsvc.text import Analyzer
 from searchsvc.vocabulary.encoder import ENCODER
 from searchsvc.vocabulary.method import METHOD
-from searchsvc.vocabulary.nearest import Near, Vocabulary, nearest
-from searchsvc.vocabulary.words import is_word
+from searchsvc.vocabulary.nearest import Near, Vocabulary, nearest, scripts
+from searchsvc.vocabulary.words import is_chinese, is_word
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 WEIGHT = 0.4
-"""Of a term, times its similarity."""
+"""Of a term, times the third power of its similarity: what is half as near says much less than half as much."""
 _MAX_UNKNOWN_WORDS = 32
 """Of those that are not in the vocabulary and so have to be encoded: a longer query says enough by itself."""
 _SHOWN_CHARACTERS = 80
@@ -34,6 +34,12 @@ _SHOWN_CHARACTERS = 80
 class _Found:
     similarity: float
     source_text: str
+    apart: bool
+    """It is in another script than what it is near to."""
+
+    @property
+    def frequency(self) -> float:
+        return float(WEIGHT * self.similarity**3)
 
 
 class Proposals:
@@ -43,6 +49,7 @@ class Proposals:
         """`matrix` holds the vectors of the words by place, (words, 512)."""
         self._vocabulary = vocabulary
         self._matrix = matrix
+        self._chinese = scripts(vocabulary.surfaces)
         self._places = {term: place for place, term in enumerate(vocabulary.terms)}
         self._analyzer = analyzer
 
@@ -62,11 +69,12 @@ class Proposals:
             terms=tuple(
                 ExpansionTerm(
                     term=term,
-                    frequency=WEIGHT * terms[term][1].similarity,
+                    frequency=terms[term][1].frequency,
                     df=counts.df[term],
                     source=METHOD,
                     source_text=terms[term][1].source_text[:_SHOWN_CHARACTERS],
                     surface=self._vocabulary.surfaces[terms[term][0]],
+                    apart=terms[term][1].apart,
                 )
                 for term in best
             ),
@@ -82,13 +90,18 @@ class Proposals:
         near += self._near_texts([user_query, *unknown])
         found: dict[int, _Found] = {}
         for text, neighbours in near:
+            chinese = _is_mostly_chinese(words.values()) if text is user_query else is_chinese(text)
             for place, similarity in neighbours:
                 if place not in found or similarity > found[place].similarity:
-                    found[place] = _Found(similarity, text)
+                    found[place] = _Found(similarity, text, apart=bool(self._chinese[place]) is not chinese)
         return found
 
     def _near_texts(self, texts: list[str]) -> list[tuple[str, tuple[Near, ...]]]:
         if not len(self._matrix):
             return []
         similarities = ENCODER.encode(texts) @ self._matrix.T
-        return [(text, nearest(np.asarray(row))) for text, row in zip(texts, similarities, strict=True)]
+        return [(text, nearest(np.asarray(row), self._chinese)) for text, row in zip(texts, similarities, strict=True)]
+
+
+def _is_mostly_chinese(surfaces: Collection[str]) -> bool:
+    return 2 * sum(map(is_chinese, surfaces)) >= len(surfaces)

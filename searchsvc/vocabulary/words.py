@@ -20,6 +20,11 @@ def is_word(term: str, surface: str) -> bool:
     return _WORD.fullmatch(surface.lower()) is not None and "/" not in term and not is_stop_word(term)
 
 
+def is_chinese(surface: str) -> bool:
+    """Whether a word that `is_word` is Chinese; all others are in Latin letters."""
+    return surface[:1] >= "\u3400"
+
+
 def word_forms(words: Iterable[Word]) -> set[tuple[str, str]]:
     """The terms of one document that may be neighbours, each with a form in which it stands there, in lower case."""
     return {(word.term, word.surface.lower()) for word in words if is_word(word.term, word.surface)}

@@ -53,7 +53,7 @@ async def test_a_word_brings_its_like_in_the_other_language(index, query, expect
 
     assert found[expected].source_text == source_text
     assert found[expected].source == expansion.method == "neighbours"
-    assert 0.4 * THRESHOLD <= found[expected].frequency <= 0.4
+    assert 0.4 * THRESHOLD**3 <= found[expected].frequency <= 0.4
     assert found[expected].df >= 1
     assert expansion.doc_count == len(SUPPORT_ARTICLES)
 
@@ -61,7 +61,7 @@ async def test_a_word_brings_its_like_in_the_other_language(index, query, expect
 async def test_an_expanded_query_finds_documents_of_the_other_language(index) -> None:
     original = words_query("忘记密码")
     expansion = await _expand(index, "忘记密码")
-    composed = compose(original, expansion, form=index.neighbours.default_form, weight=index.neighbours.default_weight)
+    composed = compose(original, expansion, form=Form.ZSCORE, weight=0.5)
 
     alone = await index.retriever.retrieve(wanted(original, top_k=5))
     expanded = await index.retriever.retrieve(wanted(composed.query, top_k=5))
@@ -103,10 +103,18 @@ async def test_an_index_without_words_proposes_nothing(tmp_path: Path) -> None:
     await engine.close()
 
 
-async def test_the_list_is_fused_by_scores_not_by_ranks(index) -> None:
+async def test_words_of_another_script_than_what_they_are_near_to_are_apart(index) -> None:
+    english = {term.surface: term.apart for term in (await _expand(index, "wifi")).terms}
+    chinese = {term.surface: term.apart for term in (await _expand(index, "互联网")).terms}
+
+    assert (english["network"], english["网络"]) == (False, True)
+    assert (chinese["network"], chinese["网络"]) == (True, False)
+
+
+async def test_in_its_own_script_a_neighbour_joins_the_query(index) -> None:
     neighbours: Expander = index.neighbours
 
-    assert (neighbours.default_form, neighbours.default_weight) == (Form.ZSCORE, 0.3)
+    assert (neighbours.default_form, neighbours.default_weight) == (Form.MIXTURE, 0.3)
 
 
 async def test_a_deadline_that_has_passed_is_a_timeout(index) -> None:
@@ -137,8 +145,20 @@ def test_only_words_that_carry_a_topic_have_neighbours(term, surface, expected) 
 
 @given(values=st.lists(st.sampled_from((0.1, 0.5499, 0.55, 0.6, 0.6, 0.7, 0.9)), max_size=40))
 def test_the_nearest_are_the_best_above_the_threshold(values) -> None:
-    found = nearest(np.array(values, np.float32))
+    found = nearest(np.array(values, np.float32), np.zeros(len(values), np.bool_))
 
     wanted = sorted((value for value in values if value >= THRESHOLD), reverse=True)[:NEIGHBOURS]
     assert [similarity for _, similarity in found] == pytest.approx(wanted)
     assert len({place for place, _ in found}) == len(found)
+
+
+@given(values=st.lists(st.tuples(st.sampled_from((0.1, 0.6, 0.7, 0.9)), st.booleans()), max_size=40))
+def test_each_script_has_nearest_of_its_own(values) -> None:
+    similarities, chinese = np.array([v for v, _ in values], np.float32), np.array([c for _, c in values], np.bool_)
+
+    found = nearest(similarities, chinese)
+
+    for script in (True, False):
+        alone = nearest(np.where(chinese == script, similarities, 0).astype(np.float32), chinese)
+        assert [near for near in found if chinese[near[0]] == script] == list(alone)
+        assert len(alone) <= NEIGHBOURS
