@@ -40,7 +40,9 @@ def rules(*pairs: str) -> Dictionary:
     for line, text in enumerate(pairs, 1):
         left, arrow, right = text.partition(" => ")
         entries = tuple(left.split(", "))
-        read.append(Rule(left=entries, right=tuple(right.split(", ")) if arrow else entries, file="own.txt", line=line))
+        read.append(
+            Rule(left=entries, right=tuple(right.split(", ")) if arrow else entries, file=Path("own.txt"), line=line)
+        )
     return Dictionary(table=SynonymTable(read, analyzer()))
 
 

@@ -24,7 +24,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 def rule(left: str, right: str | None = None, line: int = 1, file: str = "own.txt") -> Rule:
     entries = tuple(left.split("|"))
-    return Rule(left=entries, right=entries if right is None else tuple(right.split("|")), file=file, line=line)
+    return Rule(left=entries, right=entries if right is None else tuple(right.split("|")), file=Path(file), line=line)
 
 
 def find(table: SynonymTable, query: str) -> list[Match]:
@@ -165,6 +165,22 @@ def test_a_word_in_rules_that_share_nothing_else_is_doubtful() -> None:
         ("macOS", True),
         ("水果", True),
     ]
+
+
+def test_the_lexicon_gives_way_to_rules_of_ones_own_unless_they_share_a_word() -> None:
+    lexicon = (
+        rule("token", "令牌|login token", file="lexicon.txt"),
+        rule("printer|打印机", file="lexicon.txt", line=2),
+    )
+
+    def given(*own: Rule) -> list[tuple[str, bool]]:
+        matches = find(SynonymTable(own, analyzer(), beneath=lexicon), "token")
+        return [(each.text, each.doubtful) for match in matches for each in match.alternatives]
+
+    assert given() == [("令牌", False), ("login token", False)]
+    assert given(rule("token", "代币")) == [("代币", False)]
+    assert given(rule("token", "令牌|口令牌")) == [("令牌", False), ("口令牌", False), ("login token", False)]
+    assert given(rule("printer|plotter")) == given()
 
 
 def test_rules_are_one_sense_if_words_chain_them_together() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from searchsvc.expansion.dictionary.synonyms import Rule, read_rules
+from searchsvc.expansion.dictionary.synonyms import read_rules
 from searchsvc.expansion.dictionary.table import SynonymTable
 from searchsvc.expansion.dictionary.wordnet import WordNet
 from searchsvc.text import Analyzer
@@ -28,13 +28,14 @@ def load_dictionary(
 ) -> Dictionary | None:
     """Synonym files, the lexicon that comes with the service unless it is not wanted, and the folder of a WordNet.
 
-    None if there is nothing to read. Raises ConfigurationError that names the file, and its line.
+    Where a file has another sense of a word than the lexicon, the file alone counts. None if there is nothing to read.
+    Raises ConfigurationError that names the file, and its line.
     """
-    rules: list[Rule] = []
-    for path in (*files, *((LEXICON,) if lexicon else ())):
-        rules += read_rules(path)
-    if not rules and wordnet is None:
+    rules = [rule for path in files for rule in read_rules(path)]
+    shipped = read_rules(LEXICON) if lexicon else ()
+    if not (rules or shipped) and wordnet is None:
         return None
     return Dictionary(
-        table=SynonymTable(rules, analyzer), wordnet=None if wordnet is None else WordNet(wordnet, analyzer)
+        table=SynonymTable(rules, analyzer, beneath=shipped),
+        wordnet=None if wordnet is None else WordNet(wordnet, analyzer),
     )

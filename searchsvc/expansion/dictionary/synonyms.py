@@ -27,15 +27,14 @@ class Rule:
     """What is looked for in a query."""
     right: tuple[str, ...]
     """What it brings; of words that mean the same the same as `left`."""
-    file: str
-    """As a person names it."""
+    file: Path
     line: int
     """1-based."""
 
     @property
     def place(self) -> str:
-        """Where it stands."""
-        return f"{self.file}:{self.line}"
+        """Where it stands, in few words."""
+        return f"{self.file.name}:{self.line}"
 
 
 def read_rules(path: Path) -> tuple[Rule, ...]:
@@ -62,7 +61,7 @@ def _rules(lines: list[bytes], path: Path) -> Iterator[Rule]:
             raise ConfigurationError(f"{place}: not UTF-8.", hint="Save the file as UTF-8.") from None
         if text and not text.startswith("#"):
             left, right = _sides(text, place)
-            yield Rule(left=left, right=right, file=path.name, line=number)
+            yield Rule(left=left, right=right, file=path, line=number)
 
 
 def _sides(text: str, place: str) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -27,22 +27,34 @@ class _Keyed:
     """A rule whose entries are analysed."""
 
     rule: Rule
-    left: tuple[_Entry, ...]
     right: tuple[_Entry, ...]
+    asked: frozenset[str]
+    """The keys of what it is for."""
     keys: frozenset[str]
+    """Of both sides."""
 
 
 class SynonymTable:
     """What synonym files know. Safe in several threads: nothing changes after it was made."""
 
-    def __init__(self, rules: Sequence[Rule], analyzer: Analyzer) -> None:
-        """Raises ConfigurationError for an entry of which the analyser leaves nothing."""
+    def __init__(self, rules: Sequence[Rule], analyzer: Analyzer, *, beneath: Sequence[Rule] = ()) -> None:
+        """`beneath`: rules that give way where `rules` have another sense of a word.
+
+        Raises ConfigurationError for an entry of which the analyser leaves nothing.
+        """
         by_key: dict[str, list[_Keyed]] = {}
         for rule in rules:
             keyed = _keyed(rule, analyzer)
-            for key in dict.fromkeys(entry.key for entry in keyed.left):
+            for key in keyed.asked:
                 by_key.setdefault(key, []).append(keyed)
-        alternatives = {key: _alternatives(key, keyed) for key, keyed in by_key.items()}
+        own = frozenset(by_key)
+        for rule in beneath:
+            keyed = _keyed(rule, analyzer)
+            for key in keyed.asked:
+                known = by_key.setdefault(key, [])
+                if key not in own or _related(key, [*known, keyed]):
+                    known.append(keyed)
+        alternatives = {key: _alternatives(key, known) for key, known in by_key.items()}
         self._alternatives: Mapping[str, tuple[Alternative, ...]] = {
             key: found for key, found in alternatives.items() if found
         }
@@ -100,7 +112,8 @@ class SynonymTable:
 def _keyed(rule: Rule, analyzer: Analyzer) -> _Keyed:
     left = tuple(_entry(text, rule, analyzer) for text in rule.left)
     right = left if rule.right == rule.left else tuple(_entry(text, rule, analyzer) for text in rule.right)
-    return _Keyed(rule, left, right, frozenset(entry.key for entry in (*left, *right)))
+    asked = frozenset(entry.key for entry in left)
+    return _Keyed(rule, right, asked, asked.union(entry.key for entry in right))
 
 
 def _entry(text: str, rule: Rule, analyzer: Analyzer) -> _Entry:
