@@ -9,12 +9,16 @@ import pytest
 
 from searchsvc.documents import Document
 from searchsvc.embedded.engine import EmbeddedEngine
+from searchsvc.errors import ConfigurationError
 from searchsvc.expansion.dictionary.expander import DictionaryExpander
 from searchsvc.expansion.dictionary.loading import load_dictionary
 from searchsvc.model import ExpansionOptions, MethodShare, Mode, RerankOptions, SearchRequest
 from searchsvc.pipeline import Pipeline
 from searchsvc.protocols import OpenIndex
 from searchsvc.result import SearchResult, Stage, StageStatus
+from searchsvc.settings import Settings
+from searchsvc.settings.declared import ExpanderSettings
+from searchsvc.wiring import open_runtime
 from tests.support.embedded import SUPPORT_ARTICLES, analyzer, loaded_folder, soon
 from tests.support.wordnet import write_wordnet
 
@@ -130,3 +134,25 @@ async def test_a_query_that_no_dictionary_knows_is_left_as_it_is(index: OpenInde
     assert result.expansion.decision == "skipped"
     [trace] = [trace for trace in result.stages if trace.stage is Stage.EXPAND]
     assert trace.status is StageStatus.OK
+
+
+async def test_the_service_starts_with_the_lexicon_and_refuses_a_file_that_is_no_dictionary(
+    folder: Path, tmp_path: Path
+) -> None:
+    own = tmp_path / "own.txt"
+    own.write_text("a => b => c\n", "utf-8")
+    wanted = SearchRequest(
+        query_id="q",
+        user_query="空指针",
+        expansion=ExpansionOptions(mode=Mode.ON, methods=(MethodShare(name="dictionary"),)),
+        timeout_ms=20_000,
+    )
+
+    async with open_runtime(Settings(data_dir=folder)) as runtime:
+        assert ids(await runtime.service.search(wanted))[0] == "npe"
+    with pytest.raises(ConfigurationError, match=r"own\.txt, line 1: .*two arrows"):
+        async with open_runtime(Settings(data_dir=folder, expander=ExpanderSettings(dictionaries=(own,)))):
+            pass
+    with pytest.raises(ConfigurationError, match=r"is no WordNet database: index\.noun, "):
+        async with open_runtime(Settings(data_dir=folder, expander=ExpanderSettings(wordnet=tmp_path))):
+            pass
