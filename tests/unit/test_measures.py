@@ -105,6 +105,9 @@ def test_a_difference_is_paired_by_query_whatever_their_order(pairs):
 
     assert found.mean == pytest.approx(sum(gains) / len(gains), abs=1e-12)
     assert found.harm == pytest.approx(sum(gain < -0.1 - 1e-9 for gain in gains) / len(gains))
+    assert found.wins == sum(gain > 1e-9 for gain in gains)
+    assert found.losses == sum(gain < -1e-9 for gain in gains)
+    assert found.wins + found.ties + found.losses == len(gains)
     assert 0 < found.p_value <= 1
     assert found == difference(first, other)
     if found.interval is not None:
