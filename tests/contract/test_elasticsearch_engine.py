@@ -30,9 +30,18 @@ def analyzer() -> Analyzer:
     return Analyzer()
 
 
-def points_to(*indices: str, analyzer: str, product: str = "searchsvc") -> Answer:
+def points_to(*indices: str, analyzer: str, product: str = "searchsvc", vocabulary: bool = False) -> Answer:
     meta = {"product": product, "analyzer": analyzer, "complete": True}
+    if vocabulary:
+        meta |= {"vocabulary": True, "load": {"token": "1", "began_at": "2026-01-02T03:04:05+00:00"}}
     return says({index: {"mappings": {"_meta": meta}} for index in indices})
+
+
+def head(*, analyzer: str = "", version: int = 1) -> Any:
+    """The head of a vocabulary, found."""
+    about = {"version": version, "words": 0, "documents": 0, "encoder": "use-multilingual-v3", "analyzer": analyzer}
+    hit = {"_index": f"{OLD}-terms-1", "_id": "/head", "_score": 1.0, "_source": {"place": -1, "head": about}}
+    return {"took": 1, "timed_out": False, "_shards": {"total": 1, "failed": 0}, "hits": {"hits": [hit]}}
 
 
 @asynccontextmanager
@@ -250,6 +259,49 @@ async def test_a_first_look_goes_on_when_the_search_that_began_it_has_no_time_le
 
     assert opened_late.physical == OLD
     assert len(asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (MISSING, "is gone. Load its documents again"),
+        (fails(403, "security_exception"), "grant it the index privilege read"),
+        (says(head(analyzer="other")), "by another version. Load its documents again"),
+        (says(head(version=2)), "by another version. Load its documents again"),
+        (UNAVAILABLE, "could not be read"),
+    ],
+)
+async def test_an_index_whose_words_cannot_be_read_is_open_without_them_and_says_why(
+    answer: Answer, said: str, analyzer: Analyzer
+) -> None:
+    ours = points_to(OLD, analyzer=analyzer.fingerprint, vocabulary=True)
+    async with scripted(ours, answer) as server, opened(server.url, analyzer) as engine:
+        index = await engine.open("documents")
+
+    assert index.physical == OLD
+    assert index.neighbours is None
+    assert said in index.no_neighbours
+    assert server.requests[1].path == f"/{OLD}-terms/_search"
+
+
+async def test_an_index_of_an_earlier_version_has_no_words_and_says_what_to_do(analyzer: Analyzer) -> None:
+    async with (
+        scripted(points_to(OLD, analyzer=analyzer.fingerprint)) as server,
+        opened(server.url, analyzer) as engine,
+    ):
+        index = await engine.open("documents")
+
+    assert "Load its documents again" in index.no_neighbours
+
+
+@pytest.mark.usefixtures("looks_every_time")
+async def test_words_that_could_not_be_read_for_a_moment_are_there_after_the_next_look(analyzer: Analyzer) -> None:
+    ours = points_to(OLD, analyzer=analyzer.fingerprint, vocabulary=True)
+    found = says(head(analyzer=analyzer.fingerprint))
+    async with scripted(ours, UNAVAILABLE, UNAVAILABLE, ours, found) as server, opened(server.url, analyzer) as engine:
+        first, second = await engine.open("documents"), await engine.open("documents")
+
+    assert (first.neighbours is None, second.neighbours is None) == (True, False)
 
 
 async def test_closing_ends_a_look_that_hangs(analyzer: Analyzer) -> None:
