@@ -7,13 +7,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 
 from searchsvc.cli.common import EngineName, Json, out, print_json, settings
-from searchsvc.cli.evaluate_figures import tell_written
+from searchsvc.cli.evaluate_figures import cost_lines, tell_written
 from searchsvc.cli.evaluate_folder import plan_folder, run_folder
 from searchsvc.cli.evaluate_index import run_index
 from searchsvc.cli.evaluate_plan import GRID_VARIANT, Comparison, Outputs, pace_of, plan_index
@@ -21,6 +22,7 @@ from searchsvc.cli.variant_runs import Bench, end, run
 from searchsvc.errors import ConfigurationError
 from searchsvc.evaluation.measures import parse_measures, values
 from searchsvc.evaluation.qrels import Qrels
+from searchsvc.evaluation.report import RunReport, cost_of
 from searchsvc.evaluation.runner import Outcomes
 from searchsvc.evaluation.serving import Serving, as_served
 from searchsvc.evaluation.tuning import DEPTHS, ENOUGH, TERMS, WEIGHTS, Setting, Tuning, applied, settings_of
@@ -210,6 +212,16 @@ def _print(console: Console, search: _Search, bench: Bench, found: Tuning) -> No
     console.print()
     for line in (estimate_line(found, search.measure), fold_line(found)):
         console.print(escape(line))
+    expanding = _costs(bench)[1:]
+    share = fmean(each.expanded_share for each in expanding)
+    console.print(f"expanded: {share:.1%} of the searches of the {len(expanding)} settings with an expansion")
+    for line in cost_lines([max(expanding, key=lambda each: each.missed_queries)]):
+        console.print(line)
+
+
+def _costs(bench: Bench) -> list[RunReport]:
+    """Of each setting, in their order; the first has no expansion."""
+    return [RunReport(**cost_of(each)) for each in bench.outcomes.runs()]
 
 
 def _as_json(search: _Search, bench: Bench, found: Tuning, line: str) -> dict[str, Any]:
@@ -219,7 +231,10 @@ def _as_json(search: _Search, bench: Bench, found: Tuning, line: str) -> dict[st
         **bench.as_json(),
         "measure": search.measure,
         "enough_queries": len(bench.outcomes) >= ENOUGH,
-        "settings": [each.as_json() for each in found.tried],
+        "settings": [
+            tried.as_json() | {"expanded_share": cost.expanded_share, "missed_queries": cost.missed_queries}
+            for tried, cost in zip(found.tried, _costs(bench), strict=True)
+        ],
         "chosen": found.chosen.as_json(),
         "estimate": found.estimate.as_json(search.measure),
         "chosen_by_fold": dict(chosen),

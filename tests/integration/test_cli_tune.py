@@ -56,6 +56,7 @@ async def test_settings_are_tried_and_the_chosen_one_is_written_as_a_variant(cap
     ]
     assert (told["measure"], told["queries"], told["enough_queries"]) == ("nDCG@10", 3, False)
     assert told["settings"][0]["gain"] == 0
+    assert [each["expanded_share"] for each in told["settings"]] == pytest.approx([0, 2 / 3, 2 / 3])
     assert set(told["estimate"]) == {"measure", "diff", "ci95", "p", "wins", "ties", "losses", "harm_rate"}
     assert sum(told["chosen_by_fold"].values()) == 3
     assert file.read_text("utf-8") == told["variant"] + "\n"
@@ -72,6 +73,8 @@ async def test_people_see_the_curve_and_that_three_queries_are_few(capsys, colle
     assert "3 judged queries are few: under 50 a choice among 3 settings is mostly chance" in shown
     assert "← chosen" in shown
     assert "on queries that it was not made by" in shown
+    assert "expanded: 66.7% of the searches of the 2 settings with an expansion" in shown
+    assert "no expand for 1 of 3 queries: badModelOutput" in shown
     assert shown.splitlines()[-1].startswith("--variant tuned:expansion=off")
 
 
