@@ -167,6 +167,25 @@ async def test_a_quota_leaves_the_endpoint_alone(data_dir: Path) -> None:
     assert len(endpoint.asked) == 1
 
 
+@pytest.mark.parametrize(
+    ("status", "calls", "arrived"), [(502, 2, True), (504, 2, True), (503, 1, False), (429, 1, False)]
+)
+async def test_what_a_gateway_says_in_passing_is_asked_once_more(
+    status: int, calls: int, arrived: bool, data_dir: Path
+) -> None:
+    asked: list[str] = []
+
+    async def once(request: web.Request) -> web.StreamResponse:
+        asked.append(request.path)
+        return web.json_response(chat_answer(COMPLETION), status=status if len(asked) == 1 else 200)
+
+    async with serving(once) as url, runtime_with(url, data_dir) as runtime:
+        result = await search(runtime)
+
+    assert len(asked) == calls
+    assert (expansion_of(result).status is StageStatus.OK) == arrived
+
+
 async def test_many_searches_for_the_same_share_one_call(data_dir: Path) -> None:
     endpoint = Endpoint(delay_s=0.05)
     async with serving(endpoint) as url, runtime_with(url, data_dir) as runtime:

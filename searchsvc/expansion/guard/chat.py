@@ -37,7 +37,7 @@ class Limits:
 
     timeout_ms: float = 15_000
     """Of one call, whoever waits for it."""
-    concurrency: int = 8
+    concurrency: int = 16
     external: bool = False
     """The endpoint is outside the private network: what is sent there is masked."""
     allow_external: bool = True
