@@ -23,6 +23,7 @@ from searchsvc.inference.client import ModelServer
 from searchsvc.inference.reranker import VllmReranker
 from searchsvc.inference.urls import public
 from searchsvc.model import DEFAULT_INDEX, Deadline, ExpansionOptions, Mode, SearchRequest
+from searchsvc.policy.files import read_model
 from searchsvc.protocols import Engine, StateStore
 from searchsvc.schema import AdoptedIndex, TextField
 from searchsvc.service import SearchService
@@ -104,7 +105,7 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
             dictionary=load_dictionary(
                 expander.dictionaries, analyzer, lexicon=expander.lexicon, wordnet=expander.wordnet
             ),
-            policy=None,
+            policy=read_model(expander.policy),
             reranker=reranker,
         )
         yield Runtime(

@@ -130,13 +130,15 @@ class ExpanderSettings(Group):
     """Whether the lexicon of information technology that comes with the service is looked up besides."""
     wordnet: UserFolder | None = None
     """Folder of WordNet's database files, for instance /usr/share/wordnet."""
+    policy: UserFile | None = None
+    """File of a gain model of your own, which `searchsvc policy train` writes; left out, the one that is shipped."""
     provider: Literal["auto", "dashscope", "openai", "vllm", "generic"] = "auto"
     """Whose ways the chat model's server has; auto goes by the host."""
     external: Literal["allow", "forbid"] = "allow"
     """Whether queries may be sent to a server outside the private network."""
     timeout_ms: float = Field(default=15_000, gt=0, allow_inf_nan=False)
     """How long one call of the chat model may take, whoever waits for it."""
-    concurrency: int = Field(default=8, ge=1)
+    concurrency: int = Field(default=16, ge=1)
     """How many calls of the chat model are under way at once."""
     cache: Literal["memory", "sqlite"] = "memory"
     """Where completions are kept; sqlite is a file in `data_dir` besides, which outlives a restart."""

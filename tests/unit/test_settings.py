@@ -105,6 +105,7 @@ def test_every_setting_can_be_set_by_its_variable(toml, tmp_path):
         "SEARCHSVC_EXPANDER__CACHE_DAYS": "0.5",
         "SEARCHSVC_EXPANDER__WARM_UP": str(file),
         "SEARCHSVC_EXPANDER__WARM_UP_RPM": "6",
+        "SEARCHSVC_EXPANDER__POLICY": str(file),
         "SEARCHSVC_TEXT__USER_DICTIONARY": str(file),
         "SEARCHSVC_STATE__STORE": "sqlite",
         "SEARCHSVC_API__HOST": "0.0.0.0",
