@@ -62,6 +62,8 @@ class FixedExpander:
     delay_s: float = 0.0
     error: Exception | None = None
     method: str = "fixed"
+    apart: Sequence[str] = ()
+    """Terms beside the others that make a list of their own."""
     cancelled: bool = False
 
     async def expand(self, request: ExpandRequest) -> Expansion:
@@ -73,7 +75,8 @@ class FixedExpander:
         if self.error is not None:
             raise self.error
         terms = tuple(
-            ExpansionTerm(term=term, frequency=1, df=1, source=self.method, source_text=term) for term in self.terms
+            ExpansionTerm(term=term, frequency=1, df=1, source=self.method, source_text=term, apart=term in self.apart)
+            for term in (*self.terms, *self.apart)
         )
         return Expansion(method=self.method, text=" ".join(self.terms), terms=terms, doc_count=10)
 

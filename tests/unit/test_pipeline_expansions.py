@@ -82,6 +82,39 @@ async def test_a_method_with_a_list_of_its_own_is_fused_with_the_query_of_the_ot
     assert _stage(result, Stage.RETRIEVE_EXPANDED).detail["searches"] == 2
 
 
+async def test_terms_of_another_language_make_a_list_beside_the_query() -> None:
+    retriever = FixedRetriever(_by_terms)
+
+    result = await _search(pipeline(retriever, expander=FixedExpander(apart=("fremd",))))
+
+    assert [{term.term for term in query.terms} for query in retriever.asked[1:]] == [
+        {"slow", "net", "extra"},
+        {"fremd"},
+    ]
+    assert {"b", "new", "a", "far", "c"} == set(_ids(result))
+    assert {term.term for term in result.expansion.terms} == {"extra", "fremd"}
+    assert result.expansion.explanation == (
+        "mixture 0.5 of the original query and 1 terms by fixed; zscore 0.5 of the original query and 1 terms by fixed"
+    )
+
+
+async def test_terms_of_another_language_alone_leave_the_query_as_it_is() -> None:
+    retriever = FixedRetriever(_by_terms)
+
+    result = await _search(pipeline(retriever, expander=FixedExpander(terms=(), apart=("fremd",))))
+
+    assert [{term.term for term in query.terms} for query in retriever.asked] == [{"slow", "net"}, {"fremd"}]
+    assert result.expansion.form is Form.ZSCORE
+
+
+async def test_a_form_that_the_request_names_joins_all_terms() -> None:
+    retriever = FixedRetriever(_by_terms)
+
+    await _search(pipeline(retriever, expander=FixedExpander(apart=("fremd",))), form=Form.MIXTURE)
+
+    assert [{term.term for term in query.terms} for query in retriever.asked[1:]] == [{"slow", "net", "extra", "fremd"}]
+
+
 async def test_one_method_that_fails_costs_its_own_terms_only() -> None:
     retriever = FixedRetriever(_by_terms)
 
