@@ -38,6 +38,7 @@ _REPEATED = 4
 _MAX_ERROR_BYTES = 64 * 1024
 _HINTS = {
     401: "Check the key.",
+    402: "Check the account's balance.",
     403: "Check the key.",
     404: "Check the address and the name of the model.",
 }

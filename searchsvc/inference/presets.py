@@ -59,7 +59,7 @@ class Preset:
         """What a refusal means; None: what its status says."""
         if words.codes & _CONFIGURATION:
             return BackendRejected(message, hint="Check the key, the name of the model, and the account's balance.")
-        if words.codes & _QUERY or (400 <= words.status < 500 and _is_of_query(words.said)):
+        if words.codes & _QUERY or words.status == 413 or (400 <= words.status < 500 and _is_of_query(words.said)):
             return QueryRefused(message)
         if words.status == 429 or any(code.startswith(_QUOTA) for code in words.codes):
             return QuotaExceeded(message, hint=self._quota_hint(words), retry_after_s=words.retry_after_s)

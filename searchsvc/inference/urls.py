@@ -65,7 +65,9 @@ def is_external(base: URL) -> bool:
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
-        return "." in host and not host.endswith(_PRIVATE_SUFFIXES)
+        as_number = host[:1].isdigit()  # inet_aton(3) reads a bare number as an address
+        return as_number or ("." in host and not host.endswith(_PRIVATE_SUFFIXES))
+    address = getattr(address, "ipv4_mapped", None) or address
     return not (address.is_loopback or address.is_private or address.is_link_local)
 
 

@@ -87,6 +87,7 @@ CONFIGURATION = [
     (403, error("The free tier of the model has been exhausted.", "AllocationQuota.FreeTierOnly")),
     (429, {"code": "PrepaidBillOverdue", "message": "The prepaid bill is overdue."}),
     (404, error("The model `nope` does not exist or you do not have access to it.", "model_not_found")),
+    (402, error("Insufficient Balance", "invalid_request_error", "unknown_error")),
     (404, error("The model `nope` does not exist. Valid aliases: qwen.", None, "NotFoundError")),
 ]
 QUERY = [
@@ -95,6 +96,7 @@ QUERY = [
     (400, error("The response was filtered.", "content_filter")),
     (400, error("This model's maximum context length is 8192 tokens.", "context_length_exceeded")),
     (400, {"error": {"message": "This model's maximum context length is 4096 tokens.", "code": 400}}),
+    (413, "<html>Request Entity Too Large</html>"),
     (400, error("the request exceeds the available context size", None, "exceed_context_size_error")),
     (400, error("<400> InternalError.Algo.InvalidParameter: Range of input length should be [1, 30720]")),
 ]
@@ -274,14 +276,35 @@ def test_the_provider_is_told_by_the_host(url: str, name: str) -> None:
 
 @pytest.mark.parametrize(
     "host",
-    ["127.0.0.1", "[::1]", "10.1.2.3", "192.168.0.9", "172.16.4.4", "localhost", "vllm", "llm.internal", "a.local"],
+    [
+        "127.0.0.1",
+        "[::1]",
+        "[::ffff:10.0.0.1]",
+        "[fd00::1]",
+        "10.1.2.3",
+        "192.168.0.9",
+        "172.16.4.4",
+        "localhost",
+        "vllm",
+        "llm.internal",
+        "a.local",
+    ],
 )
 def test_private_hosts_are_not_external(host: str) -> None:
     assert not is_external(URL(f"http://{host}:8000/v1"))
 
 
 @pytest.mark.parametrize(
-    "host", ["dashscope.aliyuncs.com", "8.8.8.8", "[2001:4860:4860::8888]", "localhost.example.com", "api.openai.com."]
+    "host",
+    [
+        "dashscope.aliyuncs.com",
+        "8.8.8.8",
+        "[2001:4860:4860::8888]",
+        "[::ffff:8.8.8.8]",
+        "134744072",
+        "localhost.example.com",
+        "api.openai.com.",
+    ],
 )
 def test_other_hosts_are_external(host: str) -> None:
     assert is_external(URL(f"https://{host}/v1"))

@@ -76,7 +76,7 @@ def answers(status: int, text: str, *, content_type: str = "application/json") -
 @pytest.mark.parametrize(
     ("status", "error"),
     [
-        *[(status, BackendRejected) for status in (307, 400, 401, 403, 404, 405, 413, 422, 501)],
+        *[(status, BackendRejected) for status in (307, 400, 401, 402, 403, 404, 405, 409, 422, 501)],
         (408, BackendTimeout),
         *[(status, Overloaded) for status in (429, 503)],
         *[(status, BackendUnavailable) for status in (500, 502, 504, 520)],
