@@ -17,6 +17,8 @@ class Rankings:
     """By the original query alone."""
     expanded: Ranking | None
     """By the expanded query, which takes the original's place; None without one."""
+    expanded_label: str
+    """How that query was made."""
     lists: Mapping[str, Ranking]
     """Those that were fused with that of the query, each by how it was made."""
     retrieved: Ranking
@@ -92,10 +94,10 @@ def _explain_parts(doc_id: str, rankings: Rankings) -> tuple[Explanation, ...]:
 def _explain_retrieval(doc_id: str, rankings: Rankings) -> Explanation:
     base = _explain_list(doc_id, rankings.base, "bm25 of the original query")
     own = rankings.retrieved.candidates[rankings.retrieved.ranks()[doc_id] - 1]
-    lists = [_explain_list(doc_id, ranking, "bm25 of the expansion") for ranking in rankings.lists.values()]
+    lists = [_explain_list(doc_id, ranking, label) for label, ranking in rankings.lists.items()]
     main = base
     if rankings.expanded is not None:
-        main = _explain_list(doc_id, rankings.expanded, rankings.label)
+        main = _explain_list(doc_id, rankings.expanded, rankings.expanded_label)
         shown = (replace(base, details=()),) if base else ()
         main = replace(main, details=(*main.details, *shown)) if main is not None else base
     if rankings.lists:

@@ -163,5 +163,8 @@ def _part(
     kept = sum(term.kept for term in composed.terms)
     by = ", ".join(dict.fromkeys(call.model for call in expansion.calls)) or expansion.method
     share = "" if form in (Form.KEYWORDS, Form.CONCAT) else f" {weight:g}"
-    label = f"{form}{share} of the original query and {kept} terms by {by}"
+    said = f"{kept} terms by {by}"
+    label = (
+        f"{form}{share} with a list of {said}" if form in _FUSED else f"{form}{share} of the original query and {said}"
+    )
     return Part(composed=composed, form=form, weight=weight, label=label, expansion=expansion, limit=terms)

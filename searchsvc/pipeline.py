@@ -268,6 +268,7 @@ class Pipeline:
         rankings = Rankings(
             base=base.ranking,
             expanded=None if found is None or found.main is base.ranking else found.main,
+            expanded_label="" if joined is None or joined.main is None else joined.main.label,
             lists={} if found is None else {part.label: ranking for part, ranking in found.lists},
             retrieved=retrieved,
             reranked=None if scored is None else fusion.reorder(window, scored.scores, scored.score_kind),

@@ -64,9 +64,12 @@ async def test_an_answer_explains_itself(client: httpx.AsyncClient) -> None:
     assert "<em>" in first["snippet"]
     retrieval, words, vectors = first["explanation"]["details"]
     assert first["score"] == pytest.approx(words["value"] + vectors["value"])
-    base = retrieval["details"][0]
-    terms = [each["value"] for each in base["details"] if each["description"].startswith("term ")]
-    assert base["value"] == pytest.approx(sum(terms))
+    mixture = retrieval["details"][0]
+    assert mixture["description"] == "mixture 0.3 of the original query and 3 terms by neighbours, rank 1"
+    terms = [each["value"] for each in mixture["details"] if each["description"].startswith("term ")]
+    assert mixture["value"] == pytest.approx(sum(terms))
+    base = mixture["details"][-1]
+    assert base["description"] == "bm25 of the original query, rank 1"
     assert base["value"] == pytest.approx(first["retrieval"]["score"])
     assert [stage["stage"] for stage in reply["stages"]] == ["retrieve", "expand", "retrieve_expanded", "rerank"]
     assert reply["degraded"] == []

@@ -299,10 +299,10 @@ async def test_the_explanation_of_a_fused_score_names_both_lists() -> None:
     result = await _search(parts, explain=True)
 
     tree = result.hits[0].explanation
-    assert tree.description == "rank 1 by rrf 0.5 of the original query and 1 terms by fixed"
+    assert tree.description == "rank 1 by rrf 0.5 with a list of 1 terms by fixed"
     assert [(each.value, each.description) for each in tree.details] == [
         (1.0, "bm25 of the original query, rank 3"),
-        (1.0, "bm25 of the expansion, rank 2"),
+        (1.0, "rrf 0.5 with a list of 1 terms by fixed, rank 2"),
     ]
 
 
