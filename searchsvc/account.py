@@ -31,6 +31,69 @@ _NO_TERM = "no term of the expansion is in the index"
 _Outcome = TypeVar("_Outcome", Retrieval, Reranking)
 
 
+class ExpansionNotes:
+    """What was decided about the expansion of one search, and what it came to."""
+
+    def __init__(self) -> None:
+        self.decision = Decision(False, "")
+        self.methods: tuple[str, ...] = ()
+        """Those that expand."""
+        self.policy: Mapping[str, Any] = {}
+        """What `auto` went by."""
+        self.joined: Joined | None = None
+        """How the expansions join the query, whether or not it was searched for."""
+        self._terms: tuple[ExpansionTerm, ...] = ()
+
+    def join(self, joined: Joined) -> None:
+        """The expansions join the query like this; what they proposed is kept where nothing joins it."""
+        self.joined, self._terms = joined, joined.terms or self._terms
+
+    def shadow(self, *, expand: bool) -> None:
+        """The query is left as it is, whatever was decided; that is noted."""
+        would = "it would be expanded" if expand else "it would be left as it is"
+        self.decision, self.joined = Decision(False, f"shadow: {would}, {self.decision.reason}"), None
+        _log.info("shadow: %s; %s", would, self.policy)
+
+    def count_hits_alone(self, alone: Mapping[str, int]) -> None:
+        """How many hits of the answer each kept term alone brought."""
+        self._terms = tuple(
+            replace(term, hits_alone=alone.get(term.term, 0)) if term.kept else term for term in self._terms
+        )
+
+    @property
+    def label(self) -> str:
+        """How the query was expanded, in words."""
+        return "" if self.joined is None else self.joined.label
+
+    def account(self, traces: Mapping[Stage, StageTrace]) -> ExpansionAccount:
+        """All of it, by what became of the stages."""
+        decision, reason = self._decided(traces.get(Stage.EXPAND), traces.get(Stage.RETRIEVE_EXPANDED))
+        parts = () if self.joined is None else self.joined.parts
+        return ExpansionAccount(
+            decision=decision,
+            reason=reason,
+            method="+".join(self.methods) or None,
+            form=parts[0].form if parts else None,
+            weight=parts[0].weight if parts else None,
+            explanation=self.label,
+            terms=self._terms,
+            policy=self.policy,
+        )
+
+    def _decided(self, expand: StageTrace | None, again: StageTrace | None) -> tuple[Decided, str]:
+        if again is not None and again.status is StageStatus.DEGRADED:
+            return "degraded", str(again.reason)
+        if self.joined is not None and self.joined.parts:
+            return "expanded", self.decision.reason
+        if expand is not None and expand.status is StageStatus.DEGRADED:
+            return "degraded", str(expand.reason)
+        if expand is not None and expand.status is StageStatus.PENDING:
+            return "pending", str(expand.reason)
+        if self.joined is not None and self.decision.expand:
+            return "skipped", _NO_TERM
+        return "skipped", self.decision.reason
+
+
 class Account:
     """Collects one StageTrace per stage; only the pipeline writes to it."""
 
@@ -39,11 +102,7 @@ class Account:
         self.deadline = deadline
         self._started = time.perf_counter()
         self._traces: dict[Stage, StageTrace] = {}
-        self._decision = Decision(False, "")
-        self._methods: tuple[str, ...] = ()
-        self._joined: Joined | None = None
-        self._terms: tuple[ExpansionTerm, ...] = ()
-        self._policy: Mapping[str, Any] = {}
+        self.expansion = ExpansionNotes()
 
     def took_ms(self) -> float:
         """Milliseconds since the search began."""
@@ -59,22 +118,8 @@ class Account:
 
     def skip_expansion(self, reason: Reason, decision: Decision) -> None:
         """The query is left as it is."""
-        self._decision = decision
+        self.expansion.decision = decision
         self.skip(Stage.EXPAND, reason, decision.reason)
-
-    def decide(self, decision: Decision, methods: Sequence[str]) -> None:
-        """The query is to be expanded by `methods`."""
-        self._decision, self._methods = decision, tuple(methods)
-
-    def weighed(self, decision: Decision, policy: Mapping[str, Any]) -> None:
-        """What the policy thinks best."""
-        self._decision, self._policy = decision, policy
-
-    def shadow(self, *, expand: bool) -> None:
-        """The query is left as it is, whatever was decided; that is noted."""
-        would = "it would be expanded" if expand else "it would be left as it is"
-        self._decision, self._joined = Decision(False, f"shadow: {would}, {self._decision.reason}"), None
-        _log.info("shadow: %s; %s", would, self._policy)
 
     def failed(self, stage: Stage) -> bool:
         """Whether the stage ran and degraded."""
@@ -117,54 +162,9 @@ class Account:
             detail=_outcomes(outcomes),
         )
 
-    def joined(self, joined: Joined) -> None:
-        """How the expansions join the query; what they proposed is kept where nothing joins it."""
-        self._joined, self._terms = joined, joined.terms or self._terms
-
-    def hits_alone(self, alone: Mapping[str, int]) -> None:
-        """How many hits of the answer each kept term alone brought."""
-        self._terms = tuple(
-            replace(term, hits_alone=alone.get(term.term, 0)) if term.kept else term for term in self._terms
-        )
-
-    @property
-    def shown(self) -> Joined | None:
-        """What the expansions came to, whether or not it was searched for."""
-        return self._joined
-
-    @property
-    def label(self) -> str:
-        """How the query was expanded, in words."""
-        return "" if self._joined is None else self._joined.label
-
     def expansion_account(self) -> ExpansionAccount:
         """What was decided about expansion and what came of it."""
-        decision, reason = self._decided()
-        parts = () if self._joined is None else self._joined.parts
-        return ExpansionAccount(
-            decision=decision,
-            reason=reason,
-            method="+".join(self._methods) or None,
-            form=parts[0].form if parts else None,
-            weight=parts[0].weight if parts else None,
-            explanation=self.label,
-            terms=self._terms,
-            policy=self._policy,
-        )
-
-    def _decided(self) -> tuple[Decided, str]:
-        expand, again = self._traces.get(Stage.EXPAND), self._traces.get(Stage.RETRIEVE_EXPANDED)
-        if again is not None and _is_degraded(again):
-            return "degraded", str(again.reason)
-        if self._joined is not None and self._joined.parts:
-            return "expanded", self._decision.reason
-        if expand is not None and expand.status is StageStatus.DEGRADED:
-            return "degraded", str(expand.reason)
-        if expand is not None and expand.status is StageStatus.PENDING:
-            return "pending", str(expand.reason)
-        if self._joined is not None and self._decision.expand:
-            return "skipped", _NO_TERM
-        return "skipped", self._decision.reason
+        return self.expansion.account(self._traces)
 
     def _done(self, stage: Stage, started: float, outcome: Retrieval | Reranking) -> None:
         if isinstance(outcome, Reranking):

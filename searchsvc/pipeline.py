@@ -116,7 +116,8 @@ class Pipeline:
         if not decision.expand:
             account.skip_expansion(Reason.POLICY_SKIPPED, decision)
             return None
-        account.decide(decision, [method.name for method in methods])
+        account.expansion.decision = decision
+        account.expansion.methods = tuple(method.name for method in methods)
         until = account.deadline.share(SLICE[options.wait])
         expanding = Expanding(request, methods, until, count=self._counting(request, until))
         expanding.start()
@@ -186,7 +187,7 @@ class Pipeline:
         account.expanded(outcomes)
         options, word_weight = account.request.expansion, first.base.word_weight if self.as_written else None
         joined = joining.join(first.query, outcomes, expanding.methods, options, word_weight=word_weight)
-        account.joined(joined)
+        account.expansion.join(joined)
         if not joined.parts or not options.retrieves:
             account.skip(Stage.RETRIEVE_EXPANDED, Reason.NOTHING_TO_DO)
             return None
@@ -195,7 +196,7 @@ class Pipeline:
             return found
         found = await self._weighed(first, expanding, found, account)
         if mode is Mode.SHADOW:
-            account.shadow(expand=found is not None)
+            account.expansion.shadow(expand=found is not None)
             return None
         return found
 
@@ -214,17 +215,18 @@ class Pipeline:
             expanded=found.main,
             early=first.early,
         )
-        account.weighed(Decision(choice.weight > 0, choice.reason), detail)
+        account.expansion.decision = Decision(choice.weight > 0, choice.reason)
+        account.expansion.policy = detail
         base, joined, main = first.base.ranking, found.joined, found.joined.main
         if not choice.weight:
             joined = replace(joined, main=None)
-            account.joined(joined)
+            account.expansion.join(joined)
             return _Found(joined=joined, main=base, lists=found.lists) if found.lists else None
         if account.request.expansion.weight is not None or main is None or main.weight == choice.weight:
             return found
         word_weight = first.base.word_weight if self.as_written else None
         joined = joined.reweighed(first.query, choice.weight, word_weight=word_weight)
-        account.joined(joined)
+        account.expansion.join(joined)
         return await self._retrieve_expanded(joined, base, account)
 
     async def _retrieve_expanded(self, joined: Joined, base: Ranking, account: Account) -> _Found | None:
@@ -259,7 +261,7 @@ class Pipeline:
     ) -> SearchResult:
         request, joined = account.request, None if found is None else found.joined
         if joined is None and not request.expansion.retrieves:
-            joined = account.shown
+            joined = account.expansion.joined
         window = retrieved.head(request.rerank.depth)
         if found is not None and self._reranks(request):
             window = fusion.window_of(retrieved, base.ranking, request.rerank.depth)
@@ -272,7 +274,7 @@ class Pipeline:
             lists={} if found is None else {part.label: ranking for part, ranking in found.lists},
             retrieved=retrieved,
             reranked=None if scored is None else fusion.reorder(window, scored.scores, scored.score_kind),
-            label=account.label,
+            label=account.expansion.label,
             model="" if scored is None else scored.model,
             parts={} if scored is None else _by_document(scored.parts, window),
         )
@@ -336,7 +338,7 @@ class Pipeline:
                     (term,) = terms
                     alone[term] = alone.get(term, 0) + 1
         if not new or self.statistics is not None:
-            account.hits_alone(alone)
+            account.expansion.count_hits_alone(alone)
 
     def _matched(self, user_query: str, joined: Joined | None) -> frozenset[str]:
         kept = () if joined is None else tuple(term.term for term in joined.terms if term.kept)

@@ -94,7 +94,7 @@ async def test_terms_of_another_language_make_a_list_beside_the_query() -> None:
     assert {"b", "new", "a", "far", "c"} == set(_ids(result))
     assert {term.term for term in result.expansion.terms} == {"extra", "fremd"}
     assert result.expansion.explanation == (
-        "mixture 0.5 of the original query and 1 terms by fixed; zscore 0.5 of the original query and 1 terms by fixed"
+        "mixture 0.5 of the original query and 1 terms by fixed; zscore 0.5 with a list of 1 terms by fixed"
     )
 
 
