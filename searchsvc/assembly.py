@@ -30,6 +30,12 @@ class Parts:
     policy: GainModel | None
     reranker: Reranker | None
 
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The methods that an index can have: `neighbours` needs a vocabulary that its load made."""
+        found = {"llm": self.completer, "neighbours": True, "prf": True, "dictionary": self.dictionary}
+        return tuple(name for name, part in found.items() if part is not None)
+
     def pipeline(self, index: OpenIndex) -> Pipeline:
         """That of `index`. The first of its methods expands where a request names none."""
         expanders = self._expanders(index)

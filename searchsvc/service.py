@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from searchsvc import forms
@@ -22,11 +22,20 @@ from searchsvc.suggest import did_you_mean
 class SearchService:
     """Searches the indices of one engine."""
 
-    def __init__(self, engine: Engine, assemble: Callable[[OpenIndex], Pipeline], *, raw_filters: bool = False) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        assemble: Callable[[OpenIndex], Pipeline],
+        *,
+        methods: Sequence[str] = (),
+        raw_filters: bool = False,
+    ) -> None:
         """`assemble` makes the pipeline of an index; it is called once per physical index.
 
-        `raw_filters`: whether requests may filter in the search engine's own words.
+        `methods`: of expansion, those that an index can have. `raw_filters`: whether requests may filter in the search
+        engine's own words.
         """
+        self.methods = tuple(methods)
         self._engine = engine
         self._raw_filters = raw_filters
         self._assemble = assemble

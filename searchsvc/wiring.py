@@ -74,11 +74,12 @@ class Runtime:
             "name": "searchsvc",
             "version": __version__,
             "engine": self.settings.engine,
-            "expander": _server(self.settings.expander.url, self.settings.expander.model, own and "neighbours"),
+            "expander": _server(self.settings.expander.url, self.settings.expander.model, "neighbours"),
             "reranker": _server(
                 self.settings.reranker.url, self.settings.reranker.model, own and "use-multilingual-v3"
             ),
-            "expansion_methods": [*(["llm"] if self.chat is not None else []), *(["neighbours"] if own else [])],
+            "expansion_methods": self.service.methods,
+            "chat": None if self.chat is None else self.chat.stats(),
             "analysis": self.analyzer.fingerprint,
             "state": self.state.place,
             "limits": {"query_characters": MAX_QUERY_CHARACTERS, "depth": MAX_DEPTH},
@@ -112,7 +113,9 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
             settings=settings,
             analyzer=analyzer,
             engine=engine,
-            service=SearchService(engine, parts.pipeline, raw_filters=settings.api.allow_raw_filters),
+            service=SearchService(
+                engine, parts.pipeline, methods=parts.methods, raw_filters=settings.api.allow_raw_filters
+            ),
             chat=chat,
             reranker=reranker,
             state=_state(settings, stack),

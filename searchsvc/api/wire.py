@@ -265,7 +265,8 @@ class InfoReply(BaseModel):
     engine: Literal["embedded", "elasticsearch"]
     expander: PartReply | None
     reranker: PartReply | None
-    expansion_methods: list[str]
+    expansion_methods: list[str] = Field(description="Those that an index can have.")
+    chat: dict[str, Any] | None = Field(description="How often the chat model was asked, and how it stands.")
     analysis: str = Field(description="Fingerprint of the text analysis; an index made with another is refused.")
     state: Literal["elasticsearch", "sqlite", "undecided"] = Field(
         description="Where the service keeps what it must remember; undecided until it first has to."
