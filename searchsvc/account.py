@@ -38,6 +38,8 @@ class ExpansionNotes:
         self.decision = Decision(False, "")
         self.methods: tuple[str, ...] = ()
         """Those that expand."""
+        self.absent: Mapping[str, str] = {}
+        """Those that were named and that this index lacks, each with why."""
         self.policy: Mapping[str, Any] = {}
         """What `auto` went by."""
         self.joined: Joined | None = None
@@ -153,13 +155,14 @@ class Account:
         worst = next((each for each in failed if not each.late), failed[0] if failed else None)
         status = StageStatus.OK if worst is None else StageStatus.PENDING if worst.late else StageStatus.DEGRADED
         error = None if worst is None else worst.error
+        absent = self.expansion.absent
         self._traces[Stage.EXPAND] = StageTrace(
             stage=Stage.EXPAND,
             status=status,
             took_ms=max(each.took_ms for each in outcomes),
             reason=None if error is None else error.reason,
             message="" if error is None else str(error),
-            detail=_outcomes(outcomes),
+            detail={**_outcomes(outcomes), **({"not_configured": dict(absent)} if absent else {})},
         )
 
     def expansion_account(self) -> ExpansionAccount:

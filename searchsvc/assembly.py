@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from searchsvc.policy.model import GainModel
 
 
+_NO_VOCABULARY = "There are no neighbours in an index that others made: their words have not been compared."
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
     """What the pipelines of all indices share."""
@@ -45,6 +48,7 @@ class Parts:
             marks=self.analyzer.terms,
             as_written=index.as_written,
             expanders=expanders,
+            absent={} if index.neighbours is not None else {"neighbours": index.no_neighbours or _NO_VOCABULARY},
             default_methods=tuple(name for name in ("llm", "neighbours") if name in expanders)[:1],
             reranker=self.reranker if self.reranker is not None else index.reranker,
             statistics=index.statistics,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from searchsvc import forms, fusion, joining, reranking, weighing
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 RERANK_SHARE = 0.95
 """How much of what is then left the reranker may use: the rest is for the answer."""
 _SORTED = "sorted by a field"
+_NO_EXPANDER = "no expander is configured"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +72,8 @@ class Pipeline:
     """The index reads text by analysers of its own."""
     expanders: Mapping[str, Expander]
     """By method."""
+    absent: Mapping[str, str] = field(default_factory=dict)
+    """Methods that other indices have and this one lacks, each with why and what would help."""
     default_methods: tuple[str, ...] = ()
     """What expands where the request names none."""
     reranker: Reranker | None
@@ -106,8 +109,11 @@ class Pipeline:
         if options.mode is Mode.OFF:
             account.skip_expansion(Reason.SWITCHED_OFF, Decision(False, "off"))
             return None
+        absent = {each.name: self.absent[each.name] for each in options.methods if each.name in self.absent}
+        account.expansion.absent = absent
         if not methods:
-            account.skip_expansion(Reason.NOT_CONFIGURED, Decision(False, "no expander is configured"))
+            lacking = absent or ({} if options.methods else self.absent)
+            account.skip_expansion(Reason.NOT_CONFIGURED, Decision(False, " ".join(lacking.values()) or _NO_EXPANDER))
             return None
         if request.sort:
             account.skip_expansion(Reason.SORTED_BY_FIELD, Decision(False, _SORTED))
@@ -134,13 +140,13 @@ class Pipeline:
     def _methods(self, options: ExpansionOptions) -> tuple[Method, ...]:
         shares = options.methods or tuple(MethodShare(name=name) for name in self.default_methods)
         for each in shares:
-            if each.name not in self.expanders:
+            if each.name not in self.expanders and each.name not in self.absent:
                 raise InvalidRequest(
                     f"The expansion method {each.name!r} is not available on this index.",
                     pointer="/expansion",
                     hint=did_you_mean(each.name, sorted(self.expanders)) if self.expanders else "None is.",
                 )
-        return methods_of(shares, self.expanders)
+        return methods_of([each for each in shares if each.name in self.expanders], self.expanders)
 
     def _first_retrieval(self, query: WeightedQuery, account: Account, *, expanding: bool) -> RetrieveRequest:
         """By the original query; no deeper than what is shown where nothing comes after it."""

@@ -134,15 +134,30 @@ async def test_explanations_name_the_same_terms(engines, index: str) -> None:
             assert all(math.isclose(terms[0][term], terms[1][term], rel_tol=1e-4) for term in terms[0])
 
 
-async def test_without_models_the_stages_on_elasticsearch_are_skipped_and_say_why(engines, index: str) -> None:
+async def test_without_models_elasticsearch_expands_by_neighbours_and_says_that_nothing_reranks(
+    engines, index: str
+) -> None:
     _, elastic = engines
 
-    reply = await _search(elastic, index, "网络不通", expansion="on", rerank="on")
+    reply = await _search(elastic, index, "网络不通", expansion="on", rerank="on", timeout_ms=20_000)
 
     reasons = {stage["stage"]: (stage["status"], stage["reason"]) for stage in reply["stages"]}
-    assert reasons["expand"] == ("skipped", "notConfigured")
+    assert reasons["expand"] == ("ok", None)
     assert reasons["rerank"] == ("skipped", "notConfigured")
     assert reply["degraded"] == []
+    assert reply["expansion"]["method"] == "neighbours"
+
+
+async def test_expanded_by_neighbours_both_rank_alike(engines, index: str) -> None:
+    for query in demo_queries()[::10]:
+        replies = [await _search(runtime, index, query.text, expansion="on", timeout_ms=20_000) for runtime in engines]
+
+        one, other = ([hit["doc_id"] for hit in reply["hits"]] for reply in replies)
+        assert one == other, query.text
+        terms = [
+            [(each["term"], each["df"], each["kept"]) for each in reply["expansion"]["terms"]] for reply in replies
+        ]
+        assert terms[0] == terms[1]
 
 
 async def test_document_frequencies_are_the_same(engines, index: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -113,6 +114,39 @@ async def test_a_form_that_the_request_names_joins_all_terms() -> None:
     await _search(pipeline(retriever, expander=FixedExpander(apart=("fremd",))), form=Form.MIXTURE)
 
     assert [{term.term for term in query.terms} for query in retriever.asked[1:]] == [{"slow", "net", "extra", "fremd"}]
+
+
+LACKING = {"nearby": "This index has no words. Load it again."}
+
+
+async def test_a_method_that_this_index_lacks_is_not_configured_and_says_what_to_do() -> None:
+    parts = replace(pipeline(FixedRetriever(_by_terms), expander=FixedExpander()), absent=LACKING)
+
+    result = await _search(parts, methods=(MethodShare(name="nearby"),))
+
+    trace = _stage(result, Stage.EXPAND)
+    assert (trace.status, trace.reason) == (StageStatus.SKIPPED, Reason.NOT_CONFIGURED)
+    assert trace.message == result.expansion.reason == "This index has no words. Load it again."
+    assert (_ids(result), result.degraded) == (["a", "b", "c"], ())
+
+
+async def test_the_other_methods_expand_without_the_one_that_this_index_lacks() -> None:
+    parts = replace(pipeline(FixedRetriever(_by_terms), expander=FixedExpander()), absent=LACKING)
+
+    result = await _search(parts, methods=(MethodShare(name="fixed"), MethodShare(name="nearby")))
+
+    trace = _stage(result, Stage.EXPAND)
+    assert (trace.status, trace.detail["not_configured"]) == (StageStatus.OK, LACKING)
+    assert result.expansion.decision == "expanded"
+
+
+async def test_where_the_only_method_there_could_be_is_lacking_it_says_so_unasked() -> None:
+    parts = replace(pipeline(FixedRetriever(_by_terms)), absent=LACKING)
+
+    result = await _search(parts)
+
+    assert _stage(result, Stage.EXPAND).reason is Reason.NOT_CONFIGURED
+    assert _stage(result, Stage.EXPAND).message == LACKING["nearby"]
 
 
 async def test_one_method_that_fails_costs_its_own_terms_only() -> None:
