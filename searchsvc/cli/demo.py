@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from searchsvc.api.convert import to_reply
-from searchsvc.cli.common import Json, MadeBy, out, print_json, progress, settings, talk
+from searchsvc.cli.common import Json, MadeBy, out, print_json, progress, settings, talk, words_told
 from searchsvc.cli.search import heading, hit_table
 from searchsvc.demo import demo_documents, demo_queries
 from searchsvc.demo.effect import ARTICLE, BASE, FEATURED, OURS, RERANKED, ROWS, Effect, measure, summary
@@ -66,7 +66,7 @@ async def _load(runtime: Runtime) -> int:
     with progress() as bar:
         task = bar.add_task("indexing the demo corpus", total=len(documents))
         report = await runtime.engine.admin.load(
-            _INDEX, documents, progress=lambda done: bar.update(task, completed=done)
+            _INDEX, documents, progress=lambda done: bar.update(task, completed=done), words=words_told(bar)
         )
     return report.loaded
 

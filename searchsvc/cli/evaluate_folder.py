@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.markup import escape
 
-from searchsvc.cli.common import out, print_json, progress
+from searchsvc.cli.common import out, print_json, progress, words_told
 from searchsvc.cli.evaluate_figures import Figures, figures, print_figures, tell_written, write_html
 from searchsvc.cli.evaluate_plan import Comparison, Outputs
 from searchsvc.cli.variant_runs import Bench, answer, end, make_folder, opened, run, run_paths, write_runs
@@ -109,7 +109,12 @@ async def _loaded(runtime: Runtime, collection: Collection, corpus: Corpus) -> s
         return name
     with progress() as bar:
         task = bar.add_task("loading the corpus", total=corpus.documents)
-        made = await admin.load(name, collection.documents(), progress=lambda count: bar.update(task, completed=count))
+        made = await admin.load(
+            name,
+            collection.documents(),
+            progress=lambda count: bar.update(task, completed=count),
+            words=words_told(bar),
+        )
     if not made.live:
         await admin.swap(name)
     return name

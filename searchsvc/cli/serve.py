@@ -10,7 +10,7 @@ import uvicorn
 from rich.markup import escape
 
 from searchsvc.api.app import create_app
-from searchsvc.cli.common import EngineName, Json, print_json, progress, settings, talk
+from searchsvc.cli.common import EngineName, Json, print_json, progress, settings, talk, words_told
 from searchsvc.cli.warming import warming
 from searchsvc.demo import demo_documents
 from searchsvc.demo.marker import remember
@@ -180,7 +180,9 @@ async def _have_documents(runtime: Runtime) -> None:
     remember(runtime.settings.data_dir, physical)
     with progress() as bar:
         task = bar.add_task("demo corpus", total=len(documents))
-        loaded = await admin.load(physical, documents, progress=lambda done: bar.update(task, completed=done))
+        loaded = await admin.load(
+            physical, documents, progress=lambda done: bar.update(task, completed=done), words=words_told(bar)
+        )
     if loaded.live:  # another that began at the same moment may have noted its own
         remember(runtime.settings.data_dir, physical)
 
