@@ -11,6 +11,7 @@ from searchsvc.expansion.dictionary.loading import Dictionary
 from searchsvc.expansion.guard.completions import Completer
 from searchsvc.expansion.llm import LlmExpander
 from searchsvc.expansion.prf import PrfExpander
+from searchsvc.expansion.recorded import RecordedExpander
 from searchsvc.pipeline import Pipeline
 from searchsvc.protocols import Expander, OpenIndex, Reranker
 from searchsvc.text import Analyzer
@@ -32,6 +33,8 @@ class Parts:
     dictionary: Dictionary | None
     policy: GainModel | None
     reranker: Reranker | None
+    recorded: bool = False
+    """Whether expansions may come from files: for commands, never for requests from outside."""
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -65,6 +68,8 @@ class Parts:
         expanders["prf"] = PrfExpander(statistics, analyzer)
         if self.dictionary is not None:
             expanders["dictionary"] = DictionaryExpander(self.dictionary, statistics, analyzer, as_written=as_written)
+        if self.recorded:
+            expanders["recorded"] = RecordedExpander(statistics, analyzer, as_written=as_written)
         return expanders
 
     def _words(self, text: str) -> list[str]:

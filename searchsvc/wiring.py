@@ -87,8 +87,10 @@ class Runtime:
 
 
 @asynccontextmanager
-async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
+async def open_runtime(settings: Settings, *, recorded: bool = False) -> AsyncIterator[Runtime]:
     """Open what the settings name; closed in reverse order at the end.
+
+    `recorded`: expansions may come from files that a request names: for commands, never for requests from outside.
 
     Raises ConfigurationError. Reaches no server yet.
     """
@@ -108,6 +110,7 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
             ),
             policy=read_model(expander.policy),
             reranker=reranker,
+            recorded=recorded,
         )
         yield Runtime(
             settings=settings,

@@ -98,14 +98,14 @@ async def opened(settings: Settings, variants: Sequence[Variant], serving: Servi
     """
     async with AsyncExitStack() as stack:
         if serving is Serving.COMPLETE:
-            yield [await stack.enter_async_context(open_runtime(settings))] * len(variants)
+            yield [await stack.enter_async_context(open_runtime(settings, recorded=True))] * len(variants)
             return
         cold = settings.model_copy(update={"expander": settings.expander.model_copy(update={"cache": "memory"})})
-        first = await stack.enter_async_context(open_runtime(cold))
+        first = await stack.enter_async_context(open_runtime(cold, recorded=True))
         runtimes = [first]
         for variant in variants[1:]:
             alone = variant.expansion.mode is not Mode.OFF
-            runtimes.append(await stack.enter_async_context(open_runtime(cold)) if alone else first)
+            runtimes.append(await stack.enter_async_context(open_runtime(cold, recorded=True)) if alone else first)
         yield runtimes
 
 

@@ -13,8 +13,21 @@ from enum import StrEnum
 from typing import TypeVar
 
 from searchsvc.checks import MAX_DEPTH
-from searchsvc.errors import ConfigurationError
-from searchsvc.model import ExpansionOptions, Form, MethodShare, Mode, RerankOptions, RerankQuery, SearchRequest
+from searchsvc.errors import ConfigurationError, InvalidRequest
+from searchsvc.expansion.recorded import METHOD as RECORDED
+from searchsvc.expansion.records import find_run
+from searchsvc.methods import parse_methods
+from searchsvc.model import (
+    ExpansionOptions,
+    Form,
+    MethodShare,
+    Mode,
+    RecordedRun,
+    RerankOptions,
+    RerankQuery,
+    SearchRequest,
+    Wait,
+)
 from searchsvc.suggest import did_you_mean
 
 DEFAULT_VARIANTS = ("base:expansion=off,rerank=off", "rerank:expansion=off,rerank=on", "full:expansion=on,rerank=on")
@@ -30,6 +43,9 @@ KEYS = (
     "expansion.weight",
     "expansion.terms",
     "expansion.prompt",
+    "expansion.wait",
+    "expansion.file",
+    "expansion.run",
     "rerank",
     "rerank.depth",
     "rerank.query",
@@ -111,7 +127,9 @@ def changed(variant: Variant, name: str, changes: Mapping[str, str | None]) -> V
 
 
 def check_methods(variants: Sequence[Variant], methods: Sequence[str]) -> None:
-    """Raises ConfigurationError if a variant names an expansion method that is not among `methods`."""
+    """Raises ConfigurationError if a variant names an expansion method that is not among `methods`, or recorded
+    expansions that there are not.
+    """
     for variant in variants:
         for share in variant.expansion.methods:
             if share.name not in methods:
@@ -119,6 +137,11 @@ def check_methods(variants: Sequence[Variant], methods: Sequence[str]) -> None:
                     f"Variant {variant.name}: there is no expansion {share.name!r} here.",
                     hint=did_you_mean(share.name, [*Mode, *methods]),
                 )
+        if variant.expansion.recorded is not None:
+            try:
+                find_run(variant.expansion.recorded)
+            except ConfigurationError as error:
+                raise ConfigurationError(f"Variant {variant.name}: {error.message}", hint=error.hint) from None
 
 
 def _options(name: str, spec: str) -> dict[str, str]:
@@ -150,12 +173,37 @@ def _expansion(name: str, options: Mapping[str, str]) -> ExpansionOptions:
     given = any(key.startswith("expansion.") for key in options)
     return ExpansionOptions(
         mode=Mode(word) if word is not None else Mode.ON if given else Mode.AUTO,
-        methods=() if method is None else (MethodShare(name=method),),
+        methods=() if method is None else _methods(name, method),
         form=_word(name, options, "expansion.form", Form),
         weight=_share(name, options, "expansion.weight"),
         terms=_integer(name, options, "expansion.terms", most=_MAX_TERMS),
         prompt=options.get("expansion.prompt"),
+        wait=_word(name, options, "expansion.wait", Wait) or Wait.ANSWER,
+        recorded=_recorded(name, options, method),
     )
+
+
+def _methods(name: str, written: str) -> tuple[MethodShare, ...]:
+    try:
+        return parse_methods(written)
+    except InvalidRequest as error:
+        raise ConfigurationError(f"Variant {name}: {error.message}", hint=error.hint) from None
+
+
+def _recorded(name: str, options: Mapping[str, str], method: str | None) -> RecordedRun | None:
+    """The file of the method `recorded`, which goes with that method and no other."""
+    wanted = method is not None and any(share.name == RECORDED for share in _methods(name, method))
+    file, run = options.get("expansion.file"), options.get("expansion.run")
+    if wanted and file is None:
+        raise ConfigurationError(
+            f"Variant {name}: the method {RECORDED} needs a file.", hint="Name it: expansion.file=FILE."
+        )
+    if not wanted and (file is not None or run is not None):
+        key = "expansion.file" if file is not None else "expansion.run"
+        raise ConfigurationError(
+            f"Variant {name}: {key} goes with the method {RECORDED}.", hint=f"Write expansion={RECORDED}."
+        )
+    return None if file is None else RecordedRun(file=file, run=run)
 
 
 def _rerank(name: str, options: Mapping[str, str]) -> RerankOptions:

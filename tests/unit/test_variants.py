@@ -6,7 +6,16 @@ from hypothesis import strategies as st
 
 from searchsvc.errors import ConfigurationError
 from searchsvc.evaluation.variants import TIMEOUT_MS, changed, check_methods, parse_variant, parse_variants
-from searchsvc.model import ExpansionOptions, Form, MethodShare, Mode, RerankOptions, RerankQuery
+from searchsvc.model import (
+    ExpansionOptions,
+    Form,
+    MethodShare,
+    Mode,
+    RecordedRun,
+    RerankOptions,
+    RerankQuery,
+    Wait,
+)
 
 
 def test_a_name_alone_is_a_search_as_it_comes():
@@ -134,6 +143,7 @@ _INSTRUCTIONS = st.text(st.characters(exclude_categories=("Z", "C"), exclude_cha
             "weight": st.floats(0, 1),
             "terms": st.integers(1, 256),
             "prompt": _WORDS,
+            "wait": st.sampled_from(Wait),
         },
     ),
     rerank=st.fixed_dictionaries(
@@ -156,7 +166,8 @@ def test_what_is_written_is_what_is_read(expansion, rerank, modes, timeout_ms, o
 
     variant = parse_variant("name:" + ",".join(parts))
 
-    assert variant.expansion == ExpansionOptions(mode=modes[0], **expansion)
+    methods = (MethodShare(name=expansion.pop("method")),) if "method" in expansion else ()
+    assert variant.expansion == ExpansionOptions(mode=modes[0], methods=methods, **expansion)
     assert variant.rerank == RerankOptions(mode=modes[1], **rerank)
     assert variant.timeout_ms == timeout_ms
 
@@ -168,3 +179,48 @@ def test_some_keys_of_a_variant_can_be_changed():
 
     assert other == parse_variant("w:expansion=off,rerank.instruction=find, then read,timeout_ms=900,rerank=on")
     assert other.keys == {"expansion", "rerank.instruction", "timeout_ms", "rerank"}
+
+
+def test_several_methods_expand_together():
+    both = (MethodShare(name="llm"), MethodShare(name="prf", weight=0.5))
+
+    assert parse_variant("v:expansion=llm+prf*0.5").expansion == ExpansionOptions(mode=Mode.ON, methods=both)
+    assert parse_variant("v:expansion=auto,expansion.method=llm+prf*0.5").expansion.methods == both
+    assert parse_variant("v:expansion=shadow").expansion.mode is Mode.SHADOW
+
+
+def test_recorded_expansions_are_named_by_file_and_run():
+    variant = parse_variant("m:expansion=recorded,expansion.file=a,b.jsonl,expansion.run=mugi/openai/gpt-4.1")
+
+    assert variant.expansion == ExpansionOptions(
+        mode=Mode.ON,
+        methods=(MethodShare(name="recorded"),),
+        recorded=RecordedRun(file="a,b.jsonl", run="mugi/openai/gpt-4.1"),
+    )
+    auto = parse_variant("m:expansion=auto,expansion.method=recorded,expansion.file=x.jsonl").expansion
+    assert (auto.mode, auto.recorded) == (Mode.AUTO, RecordedRun(file="x.jsonl"))
+
+
+@pytest.mark.parametrize(
+    ("spec", "problem"),
+    [
+        ("expansion=recorded", "needs a file"),
+        ("expansion=llm,expansion.file=x.jsonl", "goes with the method recorded"),
+        ("expansion=llm,expansion.run=a/b", "goes with the method recorded"),
+        ("expansion=llm+llm", "comes twice"),
+        ("expansion=llm*0", "above 0"),
+        ("expansion.wait=never", "expansion.wait is 'never'"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(spec, problem):
+    with pytest.raises(ConfigurationError, match=problem):
+        parse_variant(f"v:{spec}")
+
+
+def test_a_run_that_is_not_there_is_found_before_anything_runs(tmp_path):
+    file = tmp_path / "recorded.jsonl"
+    file.write_text('{"id": "1", "text": "a text", "method": "mugi", "model": "openai/gpt-4.1"}\n')
+    variant = parse_variant(f"v:expansion=recorded,expansion.file={file},expansion.run=mugi/openai/gpt-4")
+
+    with pytest.raises(ConfigurationError, match=r"has no run 'mugi/openai/gpt-4'.*mugi/openai/gpt-4\.1"):
+        check_methods([variant], ["recorded"])
