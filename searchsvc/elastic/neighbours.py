@@ -77,6 +77,7 @@ class ElasticNeighbours:
             return self._proposals
         if self._reading is None:
             self._reading = asyncio.create_task(self._read(), name=f"reading {self._head.index}")
+            self._reading.add_done_callback(_seen)
         reading = self._reading
         await asyncio.wait({reading})  # whoever waits may go away: the reading goes on
         return reading.result()
@@ -131,6 +132,11 @@ async def open_vocabulary(searches: Searches, published: PhysicalIndex, analyzer
     if head is None or (head.analyzer, head.encoder) != (analyzer.fingerprint, MODEL):
         return FoundVocabulary(why_none=f"The words of {physical} were compared by another version. {_LOAD_AGAIN}")
     return FoundVocabulary(neighbours=ElasticNeighbours(searches, head, analyzer))
+
+
+def _seen(reading: asyncio.Task[Proposals]) -> None:
+    if not reading.cancelled():
+        reading.exception()  # asked for, also where all who waited have gone
 
 
 def _proposals(words: Sequence[StoredWord], analyzer: Analyzer) -> Proposals:

@@ -13,7 +13,8 @@ from searchsvc.documents import Document
 from searchsvc.elastic import engine as engine_module
 from searchsvc.elastic.engine import ElasticEngine
 from searchsvc.elastic.terms import terms_alias
-from searchsvc.errors import Overloaded
+from searchsvc.errors import BackendTimeout, Overloaded
+from searchsvc.model import Deadline
 from searchsvc.protocols import ExpandRequest, OpenIndex
 from searchsvc.result import ExpansionTerm
 from tests.support.elastic import delete_indices, elastic_engine, fill, own_name, query, raw_client, soon
@@ -244,6 +245,32 @@ async def test_an_index_whose_words_are_gone_is_searched_without_and_says_what_t
         assert len(found.ranking) == 1
         assert index.neighbours is None
         assert "searchsvc index load" in index.no_neighbours
+
+
+async def test_whoever_has_no_time_for_the_first_reading_leaves_it_to_the_next(
+    engine: ElasticEngine, name: str
+) -> None:
+    await fill(engine, name, [NETWORK, WIFI])
+    index = await engine.open(name)
+    assert index.neighbours is not None
+    for milliseconds in (0.0, 0.1):
+        with pytest.raises(BackendTimeout):
+            await index.neighbours.expand(
+                ExpandRequest(user_query="wifi", deadline=Deadline.after_ms(milliseconds), terms=8)
+            )
+
+    assert "network" in await _terms(index, "wifi")
+
+
+async def test_closing_ends_a_reading_that_runs(es_url: str, name: str) -> None:
+    async with elastic_engine(es_url) as engine:
+        await fill(engine, name, [NETWORK, WIFI])
+        index = await engine.open(name)
+        assert index.neighbours is not None
+        with pytest.raises(BackendTimeout):
+            await index.neighbours.expand(ExpandRequest(user_query="wifi", deadline=Deadline.after_ms(0.1), terms=8))
+
+    assert [task for task in asyncio.all_tasks() if task.get_name().startswith("reading ")] == []
 
 
 async def test_how_far_the_comparing_is_is_told_up_to_the_end(engine: ElasticEngine, name: str) -> None:
