@@ -167,8 +167,8 @@ def parse_record(line: bytes) -> Record:
     if not isinstance(query_id, str) or not query_id.strip():
         raise _BadRecord("'id' is missing or not a non-empty string")
     text, method = _string(raw, "text"), _string(raw, "method")
-    if not (text and method):
-        raise _BadRecord(f"{'text' if not text else 'method'!r} is missing or empty")
+    if raw.get("text") is None or not method:  # an empty text is a model that said nothing
+        raise _BadRecord(f"{'method' if raw.get('text') is not None else 'text'!r} is missing")
     return Record(
         query_id=clean(query_id),
         text=text,
