@@ -24,7 +24,7 @@ from searchsvc.text import Analyzer
 from searchsvc.vocabulary.encoder import DIMENSIONS, ENCODER
 from searchsvc.vocabulary.method import MODEL
 from searchsvc.vocabulary.nearest import BATCH, Near, neighbours_by_batch
-from searchsvc.vocabulary.words import MAX_WORDS, WordForms
+from searchsvc.vocabulary.words import MAX_WORDS, WordForms, commonest
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -79,11 +79,12 @@ class VocabularyLoad:
             forms = await self._read_again(target.index)
         for word in former or ():
             forms.add_counted(word.term, word.forms)
-        df = await self._frequencies(target.index, forms.most_frequent(2 * MAX_WORDS))
+        likely = forms.most_frequent(2 * MAX_WORDS)
+        df = await self._frequencies(target.index, list(likely))
         chosen = sorted((term for term in df if df[term]), key=lambda term: (-df[term], term))[:MAX_WORDS]
         known = {word.surface: word.vector for word in former or ()}
-        vectors = await _vectors([forms.surface(term) for term in chosen], known, report)
-        words = _words(chosen, forms, df, vectors)
+        vectors = await _vectors([commonest(likely[term]) for term in chosen], known, report)
+        words = _words(chosen, likely, df, vectors)
         head = Head(words=len(chosen), documents=loaded.counted, encoder=MODEL, analyzer=self._analyzer.fingerprint)
         await self._write(target, head, words, report)
         await self._publish(target, loaded.there)
@@ -188,22 +189,26 @@ async def _vectors(surfaces: Sequence[str], known: Mapping[str, bytes], report: 
 
 
 async def _words(
-    chosen: Sequence[str], forms: WordForms, df: Mapping[str, int], vectors: NDArray[np.float32]
+    chosen: Sequence[str],
+    forms: Mapping[str, Mapping[str, int]],
+    df: Mapping[str, int],
+    vectors: NDArray[np.float32],
 ) -> AsyncIterator[list[StoredWord]]:
     """All words with their neighbours, in the order of their places, some hundred at a time."""
+    surfaces = [commonest(forms[term]) for term in chosen]
 
     def stored(place: int, neighbours: Sequence[Near]) -> StoredWord:
         term = chosen[place]
         return StoredWord(
             term=term,
-            surface=forms.surface(term),
-            forms=forms.of(term),
+            surface=surfaces[place],
+            forms=forms[term],
             df=df[term],
             neighbours=[(chosen[near], similarity) for near, similarity in neighbours],
             vector=vectors[place].astype("<f2").tobytes(),
         )
 
-    batches = neighbours_by_batch(vectors, [forms.surface(term) for term in chosen])
+    batches = neighbours_by_batch(vectors, surfaces)
     place = 0
     while (batch := await asyncio.to_thread(next, batches, None)) is not None:
         yield [stored(place + number, neighbours) for number, neighbours in enumerate(batch)]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 
 from searchsvc.text import Word, is_stop_word
 
 MAX_WORDS = 20_000
 """Those in the most documents: 40 MB of vectors in memory, and 2 ms for the nearest words to one vector."""
+
+MAX_FORMS = 500_000
+"""Those that are counted at once: 100 MB."""
 
 _WORD = re.compile(r"[\u3400-\u9fff]{2,8}|[a-z\u00df-\u00f6\u00f8-\u00ff]{3,21}")
 """A word that may be a neighbour of another one: Chinese of 2 to 8 characters or Latin of 3 to 21 letters."""
@@ -30,33 +32,43 @@ def word_forms(words: Iterable[Word]) -> set[tuple[str, str]]:
     return {(word.term, word.surface.lower()) for word in words if is_word(word.term, word.surface)}
 
 
+def commonest(forms: Mapping[str, int]) -> str:
+    """The form in the most documents, of several the first by alphabet."""
+    return min(forms.items(), key=lambda form: (-form[1], form[0]))[0]
+
+
 class WordForms:
-    """How many documents write a term in which form."""
+    """How many documents write a term in which form, counted in bounded memory.
+
+    Beyond MAX_FORMS the rarest are forgotten, as many times as it takes: what stands among the most frequent words of
+    a corpus at its end was never among the rarest for long (lossy counting: Manku and Motwani, VLDB 2002).
+    """
 
     def __init__(self) -> None:
-        self._forms: dict[str, Counter[str]] = {}
-
-    def __iter__(self) -> Iterator[str]:
-        """The terms."""
-        return iter(self._forms)
+        self._counts: dict[tuple[str, str], int] = {}
 
     def add(self, words: Iterable[Word]) -> None:
         """Counts one more document."""
-        for term, form in word_forms(words):
-            self._forms.setdefault(term, Counter())[form] += 1
+        for pair in word_forms(words):
+            self._counts[pair] = self._counts.get(pair, 0) + 1
+        if len(self._counts) > MAX_FORMS:
+            self._forget_the_rarest()
 
     def add_counted(self, term: str, forms: Mapping[str, int]) -> None:
         """Counts documents that were counted before."""
-        self._forms.setdefault(term, Counter()).update(forms)
+        for form, count in forms.items():
+            self._counts[term, form] = self._counts.get((term, form), 0) + count
 
-    def of(self, term: str) -> Mapping[str, int]:
-        """The forms of a term."""
-        return self._forms[term]
+    def most_frequent(self, limit: int) -> dict[str, dict[str, int]]:
+        """The terms in the most of the documents that were counted, most frequent first, each with its forms."""
+        forms: dict[str, dict[str, int]] = {}
+        for (term, form), count in self._counts.items():
+            forms.setdefault(term, {})[form] = count
+        best = sorted(forms, key=lambda term: (-sum(forms[term].values()), term))[:limit]
+        return {term: forms[term] for term in best}
 
-    def surface(self, term: str) -> str:
-        """The form in the most documents, of several the first by alphabet."""
-        return min(self._forms[term].items(), key=lambda form: (-form[1], form[0]))[0]
-
-    def most_frequent(self, limit: int) -> list[str]:
-        """The terms in the most of the documents that were counted."""
-        return sorted(self._forms, key=lambda term: (-self._forms[term].total(), term))[:limit]
+    def _forget_the_rarest(self) -> None:
+        least = 1
+        while len(self._counts) > MAX_FORMS // 2:
+            self._counts = {pair: count for pair, count in self._counts.items() if count > least}
+            least += 1
