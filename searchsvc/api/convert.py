@@ -99,13 +99,13 @@ def to_reply(
             "weight": account.weight,
             "policy": dict(account.policy),
             "explanation": account.explanation,
-            "terms": [_term(term) for term in account.terms],
+            "terms": [term_reply(term) for term in account.terms],
         },
         "total": {"value": result.total.value, "relation": result.total.relation},
         "hits": [_hit(hit, marked, fields, highlight) for hit in result.hits],
         "facets": {facet.field: _facet_counts(facet) for facet in result.facets},
         "next_cursor": result.next_cursor,
-        "stages": [_stage(trace) for trace in result.stages],
+        "stages": [stage_reply(trace) for trace in result.stages],
         "degraded": [{"stage": trace.stage, "reason": trace.reason} for trace in result.degraded],
     }
 
@@ -175,7 +175,8 @@ def _facet_value(counted: FacetCount) -> dict[str, Any]:
     return value.bounds() if isinstance(value, Range) else {"value": value}
 
 
-def _term(term: ExpansionTerm) -> dict[str, Any]:
+def term_reply(term: ExpansionTerm) -> dict[str, Any]:
+    """One proposed term, in the shape of `wire.TermReply`."""
     return {
         "term": term.term,
         "weight": term.weight,
@@ -222,7 +223,8 @@ def _explanation(tree: Explanation) -> dict[str, Any]:
     return {"value": tree.value, "description": tree.description, "details": details}
 
 
-def _stage(trace: StageTrace) -> dict[str, Any]:
+def stage_reply(trace: StageTrace) -> dict[str, Any]:
+    """What one stage did, in the shape of `wire.StageReply`."""
     return {
         **trace.detail,
         "stage": trace.stage,

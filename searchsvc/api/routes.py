@@ -13,6 +13,7 @@ from fastapi import APIRouter, Request, Response
 
 from searchsvc.api.convert import index_reply, place_in, to_reply, to_request
 from searchsvc.api.errors import problem
+from searchsvc.api.expand import ExpandBody, ExpandReply, to_expand_reply, to_expand_request
 from searchsvc.api.wire import IndexReply, InfoReply, Problem, ReadyReply, SearchBody, SearchReply
 from searchsvc.errors import InvalidRequest, SearchError, Unauthenticated
 from searchsvc.model import DEFAULT_INDEX
@@ -71,6 +72,14 @@ async def search(body: SearchBody, request: Request) -> Response:
         return _json(to_reply(result, fields=body.fields))
     reply = await asyncio.to_thread(to_reply, result, fields=body.fields, highlight=body.highlight)  # seconds at worst
     return _json(reply)
+
+
+@router.post("/v1/expand", response_model=ExpandReply, responses=_SEARCH_PROBLEMS)
+async def expand(body: ExpandBody, request: Request) -> Response:
+    """What a query would be expanded with on an index: terms, weights, frequencies, and what was dropped and why."""
+    wanted = to_expand_request(body, _caller(request))
+    result = await _while_there(request, _runtime(request).service.expand(wanted))
+    return Response(status_code=_CLIENT_GONE) if result is None else _json(to_expand_reply(result))
 
 
 @router.get("/v1/indices/{name}", response_model=IndexReply, responses=_INDEX_PROBLEMS)
