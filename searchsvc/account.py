@@ -16,6 +16,7 @@ from searchsvc.model import Deadline, SearchRequest
 from searchsvc.policy.rules import Decision
 from searchsvc.result import (
     Decided,
+    Expansion,
     ExpansionAccount,
     ExpansionTerm,
     ModelCall,
@@ -44,6 +45,8 @@ class ExpansionNotes:
         """What `auto` went by."""
         self.joined: Joined | None = None
         """How the expansions join the query, whether or not it was searched for."""
+        self.expansions: tuple[Expansion, ...] = ()
+        """What arrived."""
         self._terms: tuple[ExpansionTerm, ...] = ()
 
     def join(self, joined: Joined) -> None:
@@ -79,6 +82,7 @@ class ExpansionNotes:
             weight=parts[0].weight if parts else None,
             explanation=self.label,
             terms=self._terms,
+            expansions=self.expansions,
             policy=self.policy,
         )
 
@@ -151,6 +155,7 @@ class Account:
 
     def expanded(self, outcomes: Sequence[Outcome]) -> None:
         """What the methods came to: degraded if one failed, else pending if one was late."""
+        self.expansion.expansions = tuple(each.expansion for each in outcomes if each.expansion is not None)
         failed = [each for each in outcomes if each.error is not None]
         worst = next((each for each in failed if not each.late), failed[0] if failed else None)
         status = StageStatus.OK if worst is None else StageStatus.PENDING if worst.late else StageStatus.DEGRADED
@@ -227,19 +232,20 @@ async def _sound(work: Awaitable[_Value], stage: Stage) -> _Value:
 
 
 def _outcomes(outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    """The detail of the stage: for one method its own facts, for several a list besides."""
+    """The detail of the stage: for one method its own facts, for several those of all and a list besides."""
+    method = "+".join(each.method for each in outcomes)
     found = [each.expansion for each in outcomes if each.expansion is not None]
-    calls = [_call(call) for expansion in found for call in expansion.calls]
-    prompts = [expansion.prompt_id for expansion in found if expansion.prompt_id]
-    detail: dict[str, Any] = {"method": "+".join(each.method for each in outcomes)}
+    if len(outcomes) == 1:
+        return {"method": method, **(_facts(found[0]) if found else {})}
+    detail: dict[str, Any] = {"method": method}
     if found:
         detail["proposed"] = sum(len(expansion.terms) for expansion in found)
+    prompts = [expansion.prompt_id for expansion in found if expansion.prompt_id]
     if prompts:
         detail["prompt"] = prompts[0]
+    calls = [_call(call) for expansion in found for call in expansion.calls]
     if calls:
         detail["calls"] = calls
-    if len(outcomes) == 1:
-        return {**detail, **(found[0].detail if found else {})}
     return {**detail, "methods": [_outcome(each) for each in outcomes]}
 
 
@@ -252,8 +258,17 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
         "status": str(status),
         "took_ms": outcome.took_ms,
         **({} if error is None else {"reason": str(error.reason), "message": str(error)}),
-        **({} if expansion is None else {"proposed": len(expansion.terms), **expansion.detail}),
+        **({} if expansion is None else _facts(expansion)),
     }
+
+
+def _facts(expansion: Expansion) -> dict[str, Any]:
+    known = {
+        "prompt": expansion.prompt_id,
+        "text": expansion.text,
+        "calls": [_call(call) for call in expansion.calls],
+    }
+    return {"proposed": len(expansion.terms), **{key: fact for key, fact in known.items() if fact}, **expansion.detail}
 
 
 def _call(call: ModelCall) -> dict[str, Any]:
