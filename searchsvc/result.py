@@ -140,6 +140,8 @@ class Expansion:
     calls: tuple[ModelCall, ...] = ()
     stands_for: float = 1.0
     """Share of the query's words that the terms stand for, 0 to 1: λ is spent on these words alone."""
+    said_terms: tuple[str, ...] = ()
+    """As a chat model wrote them, where it was asked for terms."""
     detail: Mapping[str, Any] = field(default_factory=dict)
     """Facts for the trace: JSON values only."""
 
@@ -201,6 +203,8 @@ class ExpansionAccount:
     """λ, as it was used."""
     explanation: str = ""
     terms: tuple[ExpansionTerm, ...] = ()
+    expansions: tuple[Expansion, ...] = ()
+    """What each method came to, as it arrived."""
     policy: Mapping[str, Any] = field(default_factory=dict)
     """What `auto` went by, and what it expects: JSON values only; empty where a rule decided."""
 

@@ -76,6 +76,7 @@ class LlmExpander:
             doc_count=counts.doc_count,
             prompt_id=prompt.id,
             calls=completion.calls,
+            said_terms=answer.terms,
             detail=completion.detail | ({"cut": True} if answer.cut else {}),
         )
 

@@ -1,0 +1,147 @@
+"""Keeps what a chat model says to queries in a file of recorded expansions, so that nothing is asked twice."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any
+
+import orjson
+
+from searchsvc.errors import ConfigurationError
+from searchsvc.evaluation.runner import Search
+from searchsvc.expansion.prompts import find_prompt, language_of
+from searchsvc.expansion.records import Record, parse_record, read_records, text_key
+from searchsvc.model import SearchRequest
+from searchsvc.result import SearchResult, Stage
+
+ASKING = "llm"
+"""The method that asks a chat model: what any other proposes costs nothing to find again."""
+_GZIP = b"\x1f\x8b"
+_BETWEEN_TERMS = re.compile(r"、|, ")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Key:
+    """What was asked, of whom."""
+
+    query_id: str
+    prompt: str
+    model: str
+
+
+class Recording:
+    """A file of recorded expansions, open to be added to; used as a context manager."""
+
+    def __init__(self, path: Path) -> None:
+        """Reads what is there, and mends a last line that was cut.
+
+        Raises ConfigurationError if the file cannot be read or written, is compressed, or has a line that is no record.
+        """
+        self.path = path
+        self.added = 0
+        self._queries: dict[_Key, str] = {}
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _mend(path)
+            for record in read_records(path):
+                self._know(record)
+            self._file: IO[bytes] = path.open("ab")
+        except OSError as error:
+            raise ConfigurationError(f"{path} cannot be written: {error.strerror}.") from error
+
+    def __enter__(self) -> Recording:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def has(self, query_id: str, user_query: str, *, prompt: str, model: str) -> bool:
+        """Whether this text of the query has been asked of the model with that prompt."""
+        known = self._queries.get(_Key(query_id=query_id, prompt=prompt, model=model))
+        return known is not None and known in ("", text_key(user_query))
+
+    def add(self, record: Record) -> None:
+        """Written at once, unless it is there. Raises ConfigurationError if it cannot be written."""
+        if self.has(record.query_id, record.query, prompt=record.prompt, model=record.model):
+            return
+        try:
+            self._file.write(orjson.dumps(record.as_json(), option=orjson.OPT_APPEND_NEWLINE))
+            self._file.flush()
+        except OSError as error:
+            raise ConfigurationError(f"{self.path} cannot be written: {error.strerror}.") from error
+        self._know(record)
+        self.added += 1
+
+    def heard(self, search: Search, *, asked: str | None = None) -> Search:
+        """`search`; what a chat model said in it is recorded. `asked`: the name that the model is asked by."""
+
+        async def hearing(request: SearchRequest) -> SearchResult:
+            result = await search(request)
+            for record in records_of(result, asked=asked):
+                self.add(record)
+            return result
+
+        return hearing
+
+    def _know(self, record: Record) -> None:
+        if record.method != ASKING:
+            return
+        for model in {record.model, record.asked or record.model}:
+            key = _Key(query_id=record.query_id, prompt=record.prompt, model=model)
+            self._queries[key] = text_key(record.query)
+
+
+def records_of(result: SearchResult, *, asked: str | None = None) -> Iterator[Record]:
+    """What a chat model said in a search; nothing where it failed, was late or was not asked."""
+    for trace in result.stages:
+        if trace.stage is not Stage.EXPAND:
+            continue
+        for facts in trace.detail.get("methods", (trace.detail,)):
+            if facts.get("method") == ASKING and facts.get("text"):
+                yield _record(result, facts, asked)
+
+
+def _record(result: SearchResult, facts: dict[str, Any], asked: str | None) -> Record:
+    call = next(iter(facts.get("calls", ())), {})
+    model, prompt = call.get("model") or facts.get("model") or "", facts["prompt"]
+    of_terms = find_prompt(prompt, language_of(result.user_query)).output == "terms"
+    return Record(
+        query_id=result.query_id,
+        query=result.user_query,
+        text=facts["text"],
+        terms=tuple(_BETWEEN_TERMS.split(facts["text"])) if of_terms else (),
+        method=ASKING,
+        model=model,
+        asked=asked if asked is not None and asked != model else "",
+        prompt=prompt,
+        input_tokens=call.get("input_tokens"),
+        output_tokens=call.get("output_tokens"),
+        took_ms=round(call.get("took_ms") or 0.0, 1),
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _mend(path: Path) -> None:
+    """Ends the last line, or takes it away if it is no whole record. Raises ConfigurationError, OSError."""
+    with path.open("a+b") as file:
+        file.seek(0)
+        if file.read(2) == _GZIP:
+            raise ConfigurationError(
+                f"{path} is compressed; recorded expansions are added to a plain file.", hint=f"gzip -d {path}"
+            )
+        file.seek(0)
+        last, begins = b"", 0
+        for line in file:
+            last, begins = line, file.tell() - len(line)
+        if not last.strip() or last.endswith(b"\n"):
+            return
+        try:
+            parse_record(last)
+        except ValueError:
+            file.truncate(begins)
+        else:
+            file.write(b"\n")
