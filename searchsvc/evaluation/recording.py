@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from searchsvc.result import SearchResult, Stage
 ASKING = "llm"
 """The method that asks a chat model: what any other proposes costs nothing to find again."""
 _GZIP = b"\x1f\x8b"
+_BEGINNING = b'{"id":'
 _BETWEEN_TERMS = re.compile(r"、|, ")
 
 
@@ -106,7 +108,7 @@ def records_of(result: SearchResult, *, asked: str | None = None) -> Iterator[Re
 
 
 def _record(result: SearchResult, facts: dict[str, Any], asked: str | None) -> Record:
-    call = next(iter(facts.get("calls", ())), {})
+    call: dict[str, Any] = next(iter(facts.get("calls", ())), {})
     model, prompt = call.get("model") or facts.get("model") or "", facts["prompt"]
     of_terms = find_prompt(prompt, language_of(result.user_query)).output == "terms"
     return Record(
@@ -139,9 +141,24 @@ def _mend(path: Path) -> None:
             last, begins = line, file.tell() - len(line)
         if not last.strip() or last.endswith(b"\n"):
             return
-        try:
-            parse_record(last)
-        except ValueError:
+        if _is_cut(last):
             file.truncate(begins)
-        else:
+        elif _is_record(last):
             file.write(b"\n")
+
+
+def _is_cut(line: bytes) -> bool:
+    """Whether it begins as our lines do and does not end: nothing else is taken away, whoever's file it is."""
+    try:
+        json.loads(line)
+    except ValueError:
+        return line.startswith(_BEGINNING[: len(line)])
+    return False
+
+
+def _is_record(line: bytes) -> bool:
+    try:
+        parse_record(line)
+    except ValueError:
+        return False
+    return True
