@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import orjson
 
 from searchsvc.errors import ConfigurationError
 from searchsvc.evaluation.runner import Search
-from searchsvc.expansion.prompts import find_prompt, language_of
 from searchsvc.expansion.records import Record, parse_record, read_records, text_key
 from searchsvc.model import SearchRequest
-from searchsvc.result import SearchResult, Stage
+from searchsvc.result import Expansion, ModelCall, SearchResult
 
 ASKING = "llm"
 """The method that asks a chat model: what any other proposes costs nothing to find again."""
 _GZIP = b"\x1f\x8b"
 _BEGINNING = b'{"id":'
-_BETWEEN_TERMS = re.compile(r"、|, ")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,30 +96,26 @@ class Recording:
 
 def records_of(result: SearchResult, *, asked: str | None = None) -> Iterator[Record]:
     """What a chat model said in a search; nothing where it failed, was late or was not asked."""
-    for trace in result.stages:
-        if trace.stage is not Stage.EXPAND:
-            continue
-        for facts in trace.detail.get("methods", (trace.detail,)):
-            if facts.get("method") == ASKING and facts.get("text"):
-                yield _record(result, facts, asked)
+    for expansion in result.expansion.expansions:
+        if expansion.method == ASKING and expansion.text:
+            yield _record(result, expansion, asked)
 
 
-def _record(result: SearchResult, facts: dict[str, Any], asked: str | None) -> Record:
-    call: dict[str, Any] = next(iter(facts.get("calls", ())), {})
-    model, prompt = call.get("model") or facts.get("model") or "", facts["prompt"]
-    of_terms = find_prompt(prompt, language_of(result.user_query)).output == "terms"
+def _record(result: SearchResult, expansion: Expansion, asked: str | None) -> Record:
+    known = str(expansion.detail.get("model", ""))  # of an answer that was cached there is no call
+    call = next(iter(expansion.calls), ModelCall(model=known))
     return Record(
         query_id=result.query_id,
         query=result.user_query,
-        text=facts["text"],
-        terms=tuple(_BETWEEN_TERMS.split(facts["text"])) if of_terms else (),
+        text=expansion.text,
+        terms=expansion.said_terms,
         method=ASKING,
-        model=model,
-        asked=asked if asked is not None and asked != model else "",
-        prompt=prompt,
-        input_tokens=call.get("input_tokens"),
-        output_tokens=call.get("output_tokens"),
-        took_ms=round(call.get("took_ms") or 0.0, 1),
+        model=call.model,
+        asked=asked if asked is not None and asked != call.model else "",
+        prompt=expansion.prompt_id,
+        input_tokens=call.input_tokens,
+        output_tokens=call.output_tokens,
+        took_ms=round(call.took_ms, 1),
         date=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 

@@ -9,7 +9,7 @@ from searchsvc.errors import ConfigurationError
 from searchsvc.evaluation.recording import Recording, records_of
 from searchsvc.expansion.records import Record, find_run
 from searchsvc.model import RecordedRun
-from searchsvc.result import ExpansionAccount, SearchResult, Stage, StageStatus, StageTrace, Total
+from searchsvc.result import Expansion, ExpansionAccount, ModelCall, SearchResult, Total
 
 SAID = Record(
     query_id="q1",
@@ -26,15 +26,19 @@ SAID = Record(
 )
 
 
-def answer(**detail) -> SearchResult:
+def said(method="llm", text="eine Flohlarve", prompt_id="complete-v1", **changes) -> Expansion:
+    return Expansion(method=method, text=text, prompt_id=prompt_id, terms=(), doc_count=10, **changes)
+
+
+def answer(*expansions: Expansion) -> SearchResult:
     return SearchResult(
         query_id="q1",
         user_query="flea life cycle",
         expanded_query=None,
-        expansion=ExpansionAccount(decision="expanded", reason="on"),
+        expansion=ExpansionAccount(decision="expanded", reason="on", expansions=expansions),
         total=Total(value=0),
         hits=(),
-        stages=(StageTrace(stage=Stage.EXPAND, status=StageStatus.OK, detail=detail),),
+        stages=(),
         took_ms=1.0,
     )
 
@@ -140,42 +144,32 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path):
 
 
 def test_of_several_methods_only_the_chat_model_is_recorded():
-    said = {"prompt": "complete-v1", "text": "a flea", "model": "qwen", "completion": "cache"}
-    found = list(
-        records_of(
-            answer(
-                method="llm+dictionary",
-                methods=[{"method": "llm", **said}, {"method": "dictionary", "text": "pulex"}],
-            ),
-            asked="qwen",
-        )
-    )
+    result = answer(said(detail={"model": "qwen", "completion": "cache"}), said(method="dictionary", prompt_id=""))
 
-    assert [(each.method, each.text, each.model, each.asked) for each in found] == [("llm", "a flea", "qwen", "")]
+    found = list(records_of(result, asked="qwen"))
+
+    assert [(each.method, each.text, each.model, each.asked) for each in found] == [
+        ("llm", "eine Flohlarve", "qwen", "")
+    ]
 
 
 def test_terms_are_recorded_as_the_model_wrote_them():
-    (found,) = records_of(answer(method="llm", prompt="terms-v1", text="pulex irritans, larva", model="qwen"))
+    (found,) = records_of(answer(said(text="pulex irritans, larva", said_terms=("pulex irritans", "larva"))))
 
     assert found.terms == ("pulex irritans", "larva")
 
 
 @pytest.mark.parametrize(
-    "detail",
-    [
-        {"method": "llm"},
-        {"method": "dictionary", "text": "pulex"},
-        {"method": "recorded", "text": "a flea", "prompt": "complete-v1"},
-        {"method": "llm", "text": "", "prompt": "corpus-v1"},
-    ],
+    "expansions",
+    [(), (said(method="dictionary"),), (said(method="recorded"),), (said(text="", prompt_id="corpus-v1"),)],
 )
-def test_nothing_is_recorded_where_no_model_spoke(detail):
-    assert list(records_of(answer(**detail))) == []
+def test_nothing_is_recorded_where_no_model_spoke(expansions):
+    assert list(records_of(answer(*expansions))) == []
 
 
 async def test_a_search_that_is_heard_is_recorded_and_goes_on_unchanged(tmp_path):
-    call = {"model": "qwen-max-2025", "input_tokens": 90, "output_tokens": 40, "took_ms": 812.44}
-    result = answer(method="llm", prompt="complete-v1", text="eine Flohlarve", calls=[call])
+    call = ModelCall(model="qwen-max-2025", input_tokens=90, output_tokens=40, took_ms=812.44)
+    result = answer(said(calls=(call,)))
 
     async def search(_request):
         return result
