@@ -123,7 +123,7 @@ class ExpanderSettings(Group):
     api_key: ApiKey = None
     """Sent as bearer token."""
     prompt: str | None = None
-    """Id of the prompt file; left out, the newest."""
+    """Id of the prompt, or its name without version for the newest; left out, complete-v1."""
     dictionaries: UserFiles = ()
     """Synonym files of your own in the syntax of Solr and Elasticsearch, comma-separated."""
     lexicon: bool = True
