@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +14,7 @@ from searchsvc.cli.evaluate_folder import evaluate_folder, plan_folder
 from searchsvc.cli.evaluate_index import evaluate_index
 from searchsvc.cli.evaluate_plan import Outputs, compare, pace_of, plan_index
 from searchsvc.errors import ConfigurationError
+from searchsvc.evaluation.recording import Recording
 from searchsvc.evaluation.serving import Serving
 
 
@@ -34,6 +36,7 @@ def evaluate(
     shuffle: int | None = None,
     runs: Path | None = None,
     html: Path | None = None,
+    record: Path | None = None,
     rpm: float | None = None,
     tpm: float | None = None,
     max_tokens: int | None = None,
@@ -62,8 +65,10 @@ def evaluate(
         embedded, or elasticsearch.
     variant
         NAME:key=value,key=value; may be given more than once. The others are compared with the first. Keys are those
-        of the search request: expansion=off|on|auto|METHOD, expansion.form, expansion.weight, expansion.terms,
-        expansion.prompt, rerank=off|on, rerank.depth, rerank.query, rerank.instruction, timeout_ms.
+        of the search request: expansion=off|on|auto|shadow|METHOD, expansion.method, expansion.form, expansion.weight,
+        expansion.terms, expansion.prompt, expansion.wait=answer|complete, rerank=off|on, rerank.depth, rerank.query,
+        rerank.instruction, timeout_ms. METHOD may be several with their weights, llm*2+prf. With expansion=recorded
+        also expansion.file=FILE and, where that holds several runs, expansion.run=METHOD/MODEL.
     grid
         Of one variant four: its expansion off and on, its reranker off and on. Tells what expansion adds behind the
         reranker.
@@ -86,6 +91,8 @@ def evaluate(
         Folder for one TREC run, NAME.trec, of each variant.
     html
         File for a report with plots: one page that needs nothing else.
+    record
+        File for what the chat model says, to be read by expansion=recorded; added to where it is there.
     rpm
         Calls a minute of the chat model, at most.
     tpm
@@ -107,11 +114,13 @@ def evaluate(
         grid=grid,
     )
     outputs = Outputs(json=json, runs=runs, html=html)
-    if index is not None and queries is not None:
-        evaluate_index(plan_index(index, queries, qrels, comparison, outputs), settings(engine=engine), outputs)
-    elif directory is not None:
-        plan = plan_folder(directory, comparison, candidates=candidates, shuffle=shuffle)
-        evaluate_folder(plan, settings(engine=engine), outputs)
+    with nullcontext() if record is None else Recording(record) as recording:
+        if index is not None and queries is not None:
+            asked = plan_index(index, queries, qrels, comparison, outputs)
+            evaluate_index(asked, settings(engine=engine), outputs, recording)
+        elif directory is not None:
+            plan = plan_folder(directory, comparison, candidates=candidates, shuffle=shuffle)
+            evaluate_folder(plan, settings(engine=engine), outputs, recording)
 
 
 def _check_together(

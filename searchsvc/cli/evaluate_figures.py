@@ -18,6 +18,7 @@ from searchsvc.cli.variant_runs import Bench
 from searchsvc.evaluation.grid import Grid, grid
 from searchsvc.evaluation.html_report import html_page, write_page
 from searchsvc.evaluation.qrels import Qrels
+from searchsvc.evaluation.recording import Recording
 from searchsvc.evaluation.report import RunReport, VariantReport, report
 from searchsvc.evaluation.tables import (
     cost_table,
@@ -115,3 +116,9 @@ def tell_written(paths: Sequence[str | Path]) -> None:
     """A line for each file that was written."""
     for path in paths:
         talk().print(f"written: {escape(str(path))}", soft_wrap=True)
+
+
+def tell_recorded(recording: Recording | None) -> None:
+    """A line on what was recorded, where that was asked for."""
+    if recording is not None:
+        talk().print(escape(f"recorded: {recording.added} answers of the chat model, in {recording.path}"))

@@ -11,12 +11,13 @@ from typing import Any
 from rich.markup import escape
 
 from searchsvc.cli.common import out, print_json, progress, words_told
-from searchsvc.cli.evaluate_figures import Figures, figures, print_figures, tell_written, write_html
+from searchsvc.cli.evaluate_figures import Figures, figures, print_figures, tell_recorded, tell_written, write_html
 from searchsvc.cli.evaluate_plan import Comparison, Outputs
 from searchsvc.cli.variant_runs import Bench, answer, end, make_folder, opened, run, run_paths, write_runs
 from searchsvc.errors import ConfigurationError
 from searchsvc.evaluation.candidates import Lists, read_candidates, recorded_retrievers, shuffled
 from searchsvc.evaluation.collection import Collection, Corpus, read_collection
+from searchsvc.evaluation.recording import Recording
 from searchsvc.evaluation.runner import Outcomes, Search
 from searchsvc.evaluation.tables import left_out_lines
 from searchsvc.evaluation.trec import check_ids
@@ -58,11 +59,11 @@ def plan_folder(directory: Path, comparison: Comparison, *, candidates: str | No
     )
 
 
-def evaluate_folder(plan: FolderPlan, settings: Settings, outputs: Outputs) -> None:
+def evaluate_folder(plan: FolderPlan, settings: Settings, outputs: Outputs, recording: Recording | None) -> None:
     """Run and tell. Raises SearchError naming variant and query."""
     if outputs.runs is not None:
         _check_runs(plan.collection, outputs.runs)
-    bench = Bench(outcomes=Outcomes(plan.comparison.variants), queries=plan.collection.queries)
+    bench = Bench(outcomes=Outcomes(plan.comparison.variants), queries=plan.collection.queries, recording=recording)
     run(run_folder(plan, settings, bench), bench)
     if outputs.runs is not None:
         write_runs(bench.outcomes.runs(), outputs.runs)
@@ -76,6 +77,7 @@ def evaluate_folder(plan: FolderPlan, settings: Settings, outputs: Outputs) -> N
     else:
         _print(plan, bench, found)
         tell_written([*written, *([] if outputs.html is None else [outputs.html])])
+    tell_recorded(recording)
     end(bench)
 
 

@@ -7,12 +7,13 @@ from collections.abc import Collection, Sequence
 from rich.markup import escape
 
 from searchsvc.cli.common import progress
-from searchsvc.cli.evaluate_figures import figures, tell_written, write_html
+from searchsvc.cli.evaluate_figures import figures, tell_recorded, tell_written, write_html
 from searchsvc.cli.evaluate_plan import IndexPlan, Outputs
 from searchsvc.cli.evaluate_tell import left_out, tell_changes, tell_measures
 from searchsvc.cli.variant_runs import Bench, answer, end, opened, run, run_paths, write_runs
 from searchsvc.evaluation.absent import Absent, absent_judgements
 from searchsvc.evaluation.qrels import QrelsFile
+from searchsvc.evaluation.recording import Recording
 from searchsvc.evaluation.runner import Outcomes, VariantRun
 from searchsvc.evaluation.trec import check_ids
 from searchsvc.evaluation.unjudged import change_reports
@@ -24,9 +25,11 @@ _LOOKUP_MS = 60_000
 """For the judged documents of one batch."""
 
 
-def evaluate_index(plan: IndexPlan, settings: Settings, outputs: Outputs) -> None:
+def evaluate_index(plan: IndexPlan, settings: Settings, outputs: Outputs, recording: Recording | None) -> None:
     """Run, tell, and write the runs where that was asked for. Raises SearchError naming variant and query."""
-    bench = Bench(outcomes=Outcomes(plan.comparison.variants), queries=plan.queries, index=plan.index)
+    bench = Bench(
+        outcomes=Outcomes(plan.comparison.variants), queries=plan.queries, index=plan.index, recording=recording
+    )
     found: list[Absent] = []
     run(run_index(plan, settings, bench, found), bench)
     if plan.qrels is None:
@@ -46,6 +49,7 @@ def evaluate_index(plan: IndexPlan, settings: Settings, outputs: Outputs) -> Non
     tell_written(
         [*run_paths(plan.comparison.variants, outputs.runs), *([] if outputs.html is None else [outputs.html])]
     )
+    tell_recorded(recording)
     end(bench)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from searchsvc.cli.common import MadeBy, progress, talk
 from searchsvc.errors import ConfigurationError
 from searchsvc.evaluation.paced import asks_model, expected, paced
+from searchsvc.evaluation.recording import Recording
 from searchsvc.evaluation.runner import Meter, Outcomes, Search, Tokens, VariantRun, Way, answered, run_queries, timed
 from searchsvc.evaluation.serving import Serving
 from searchsvc.evaluation.trec import write_run
@@ -36,6 +37,8 @@ class Bench:
     index: str = ""
     info: Mapping[str, Any] = field(default_factory=dict)
     made_by: MadeBy | None = None
+    recording: Recording | None = None
+    """What keeps the answers of the chat model."""
     stopped: BaseException | None = None
     """What stopped it before all queries were answered: Ctrl-C, or the end of the tokens that were allowed."""
 
@@ -138,7 +141,9 @@ async def answer(
     await _warm_up(variants, bench.queries, index=bench.index, depth=depth, searches=searches)
     ways = []
     for variant, search, runtime in zip(variants, searches, runtimes, strict=True):
-        heard, meter = bench.made_by.heard(search), _meter(runtime)
+        heard, meter = bench.made_by.heard(search), meter_of(runtime)
+        if bench.recording is not None:
+            heard = bench.recording.heard(heard, asked=runtime.settings.expander.model)
         if variant in asking and meter is not None:
             ways.append(Way(search=paced(heard, pace, to_ask.tokens_a_call, meter), meter=meter))
         else:
@@ -147,7 +152,8 @@ async def answer(
     bench.info = first.info()
 
 
-def _meter(runtime: Runtime) -> Meter | None:
+def meter_of(runtime: Runtime) -> Meter | None:
+    """What the chat model of the runtime was asked so far; None where there is none."""
     chat = runtime.chat
     if chat is None:
         return None

@@ -9,7 +9,7 @@ from typing import Any
 from searchsvc.errors import ConfigurationError
 from searchsvc.evaluation.comparison import Difference, difference
 from searchsvc.evaluation.report import VariantReport
-from searchsvc.evaluation.variants import Variant, changed
+from searchsvc.evaluation.variants import OFF, Variant, changed
 from searchsvc.model import Mode
 
 BASE, EXPANDED, RERANKED, BOTH = NAMES = ("base", "expand", "rerank", "expand+rerank")
@@ -46,11 +46,10 @@ def grid_variants(variants: Sequence[Variant]) -> tuple[Variant, ...]:
             f"--grid switches the expansion of {variant.name} on and off, and it has none.",
             hint="For instance --variant full:expansion=on.",
         )
-    off: dict[str, str | None] = {"expansion": "off"}
     return (
-        changed(variant, BASE, {**off, "rerank": "off"}),
+        changed(variant, BASE, {**OFF, "rerank": "off"}),
         changed(variant, EXPANDED, {"rerank": "off"}),
-        changed(variant, RERANKED, {**off, "rerank": "on"}),
+        changed(variant, RERANKED, {**OFF, "rerank": "on"}),
         changed(variant, BOTH, {"rerank": "on"}),
     )
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from searchsvc.evaluation.comparison import Difference, PerQuery, difference, harm_rate
-from searchsvc.evaluation.variants import Variant, changed
+from searchsvc.evaluation.variants import OFF, Variant, changed
 from searchsvc.model import Form, Mode
 
 ENOUGH = 50
@@ -39,7 +39,7 @@ class Setting:
     def applied(self, variant: Variant, name: str) -> Variant:
         """The variant with this setting, under another name."""
         if self.off:
-            return changed(variant, name, {"expansion": Mode.OFF.value})
+            return changed(variant, name, OFF)
         values = {
             "expansion.weight": None if self.weight is None else f"{self.weight:g}",
             "expansion.terms": None if self.terms is None else str(self.terms),

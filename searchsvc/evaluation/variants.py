@@ -52,6 +52,13 @@ KEYS = (
     "rerank.instruction",
     "timeout_ms",
 )
+OFF: Mapping[str, str | None] = {
+    "expansion": "off",
+    "expansion.method": None,
+    "expansion.file": None,
+    "expansion.run": None,
+}
+"""What `changed` takes the expansion away by."""
 _MAX_TERMS = 256
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 _NEXT_KEY = re.compile(r",(?=[a-z_.]+=)")

@@ -180,6 +180,33 @@ async def test_where_the_tokens_are_used_up_what_is_done_is_told(capsys, collect
     assert (told["interrupted"], told["queries"]) == (True, 1)
 
 
+async def test_what_the_chat_model_says_is_recorded_and_replayed_without_a_call(
+    capsys, collection, monkeypatch, tmp_path
+):
+    file = tmp_path / "said.jsonl"
+    async with serving(chat) as url:
+        monkeypatch.setenv("SEARCHSVC_EXPANDER__URL", url)
+        recorded = await asyncio.to_thread(evaluate, capsys, collection, "--variant", LLM, "--record", file)
+        await asyncio.to_thread(main, ["evaluate", str(collection), "--variant", LLM, "--record", str(file)])
+        told = capsys.readouterr().err
+    monkeypatch.delenv("SEARCHSVC_EXPANDER__URL")
+    replayed = await asyncio.to_thread(
+        evaluate, capsys, collection, "--variant", f"again:expansion=recorded,expansion.file={file},rerank=off"
+    )
+
+    lines = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+    assert [(line["id"], line["model"], line["input_tokens"]) for line in lines] == [
+        ("q1", "served", 12),
+        ("q3", "served", 12),
+    ]
+    assert "recorded: 0 answers of the chat model" in told, "those of the second run are there already"
+    (llm,), (again,) = recorded["variants"], replayed["variants"]
+    assert again["measures"] == llm["measures"]
+    assert again["tokens"]["calls"] == 0
+    assert again["expansions"]["expanded"] == 2
+    assert again["missed"][0]["message"].endswith("has nothing for this query.")
+
+
 def test_a_limit_that_lets_nothing_through_is_told(capsys, collection):
     assert "--rpm is 0: more than 0 was expected" in error(capsys, collection, "--rpm", "0")
     assert "--max-tokens is -5" in error(capsys, collection, "--max-tokens", "-5")

@@ -40,6 +40,15 @@ def test_a_grid_switches_expansion_and_reranker_of_one_variant():
     assert window_measure(made) == "R@30"
 
 
+def test_a_grid_of_recorded_expansions_has_two_variants_without_any():
+    made = grid_variants(
+        [parse_variant("v:expansion=auto,expansion.method=recorded,expansion.file=f,expansion.run=m/l")]
+    )
+
+    assert [each.expansion.recorded is None for each in made] == [True, False, True, False]
+    assert [each.expansion.mode for each in made] == [Mode.OFF, Mode.AUTO, Mode.OFF, Mode.AUTO]
+
+
 @pytest.mark.parametrize("specs", [["v:expansion=off"], ["a:", "b:"]])
 def test_what_makes_no_grid_is_refused(specs):
     with pytest.raises(ConfigurationError):
