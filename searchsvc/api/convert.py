@@ -179,6 +179,7 @@ def term_reply(term: ExpansionTerm) -> dict[str, Any]:
     """One proposed term, in the shape of `wire.TermReply`."""
     return {
         "term": term.term,
+        "surface": term.surface or term.term,
         "weight": term.weight,
         "df": term.df,
         "source": term.source,

@@ -86,6 +86,7 @@ class TermReply(BaseModel):
     """One term that an expansion proposed."""
 
     term: str
+    surface: str = Field(description="The term as a person writes it.")
     weight: float
     df: int
     source: str

@@ -17,6 +17,7 @@ _COMMANDS = {
     "demo": ("searchsvc.cli.demo:demo", "Run the demo queries on the demo corpus and show the effect."),
     "serve": ("searchsvc.cli.serve:serve", "Serve the HTTP API."),
     "search": ("searchsvc.cli.search:search", "Search one index."),
+    "expand": ("searchsvc.cli.expand:expand", "Show what a query is expanded with, or record that for many."),
     "index": ("searchsvc.cli.index:app", "Make, fill, publish and list indices, or adopt yours."),
     "evaluate": ("searchsvc.cli.evaluate:evaluate", "Measure variants on a judged collection."),
     "tune": ("searchsvc.cli.tune:tune", "Search the best setting of an expansion on judged queries."),
