@@ -91,7 +91,7 @@ def tune(
     variant
         NAME:key=value,key=value: what is tuned. What is not searched stays as it says.
     weights
-        Values of expansion.weight (λ), comma-separated; without it 0.2,0.3,0.4,0.5,0.6,0.7.
+        Values of expansion.weight (λ), comma-separated; without it 0.2 to 0.8 by tenths.
     terms
         Values of expansion.terms (n); without it 16,32.
     depths

@@ -17,7 +17,7 @@ from searchsvc.model import Form, Mode
 ENOUGH = 50
 """With fewer judged queries a choice among settings is mostly chance."""
 FOLDS = 5
-WEIGHTS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
+WEIGHTS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 TERMS = (16, 32)
 DEPTHS = (20, 50, 100)
 _WEIGHTLESS = (Form.KEYWORDS, Form.CONCAT)
