@@ -166,7 +166,7 @@ def _note(course: _Course, query_id: str, result: SearchResult) -> None:
         return
     why = trace.message or str(trace.detail.get("nothing") or trace.reason)
     if trace.reason in _FOR_ALL:
-        raise Stopped(why, hint="What is recorded stays: the same command goes on from there.")
+        raise Stopped(why)
     course.failed[query_id] = why
 
 
@@ -190,4 +190,4 @@ def _tell(course: _Course, batch: Batch) -> None:
     if len(failed) > _TOLD:
         talk().print(f"[yellow]and {len(failed) - _TOLD} more[/]")
     if course.stopped:
-        talk().print(f"[yellow]stopped: {escape(printable(course.stopped))}[/] The same command goes on from there.")
+        talk().print("[yellow]stopped; the same command goes on from there[/]")
