@@ -122,13 +122,13 @@ def find_run(recorded: RecordedRun) -> Run:
             hint="Name a file of JSON lines, {id, text, method, model}, plain or gzip.",
         ) from None
     runs = _runs(path, found.st_mtime_ns, found.st_size)
-    if recorded.run is None:
+    if recorded.run is None or not runs:
         return _only(path, runs)
     named = [run for name, run in runs.items() if recorded.run in (name, run.short_name)]
     if not named:
-        raise ConfigurationError(
-            f"{path} has no run {recorded.run!r}.", hint=f"{did_you_mean(recorded.run, runs)} {_all(runs)}".strip()
-        )
+        nearest = did_you_mean(recorded.run, runs)
+        hint = nearest if nearest == _all(runs) else f"{nearest} {_all(runs)}"
+        raise ConfigurationError(f"{path} has no run {recorded.run!r}.", hint=hint)
     exact = runs.get(recorded.run)
     if exact is None and len(named) > 1:
         names = ", ".join(run.name for run in named)
