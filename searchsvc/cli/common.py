@@ -104,27 +104,34 @@ class MadeBy:
             self._note("reranker", self._configured["reranker"]["kind"], trace.detail["model"])
         if trace.stage is not Stage.EXPAND or "method" not in trace.detail:
             return
+        runs = [each["run"] for each in trace.detail.get("methods", (trace.detail,)) if "recorded" in each]
+        for run in runs:
+            self._note("expander", "recorded", run)
         for call in trace.detail.get("calls", ()):
             self._note("expander", "server", call["model"])
-        if not trace.detail.get("calls"):
+        if not (runs or trace.detail.get("calls")):
             self._note("expander", "embedded", trace.detail["method"])
 
     def _note(self, part: str, kind: str, model: str) -> None:
         self._models.setdefault((part, kind), {})[model] = None
 
     def _part(self, part: str) -> dict[str, Any] | None:
-        served, own = (list(self._models.get((part, kind), ())) for kind in ("server", "embedded"))
+        kinds = ("server", "embedded", "recorded")
+        served, own, recorded = (list(self._models.get((part, kind), ())) for kind in kinds)
         configured = self._configured[part]
-        if own and not served:
+        beside = [f"{model} (embedded)" for model in own]
+        if served:
+            return {**configured, "model": ", ".join([*beside, *(f"{run} (recorded)" for run in recorded), *served])}
+        if recorded:
+            return {"kind": "recorded", "model": ", ".join([*beside, *recorded])}
+        if own:
             return {"kind": "embedded", "model": ", ".join(own)}
-        if not served:
-            return None if configured is None else dict(configured)
-        return {**configured, "model": ", ".join([*(f"{model} (embedded)" for model in own), *served])}
+        return None if configured is None else dict(configured)
 
 
 def _words(part: Mapping[str, Any] | None) -> str:
     if part is None:
         return "none"
-    if part["kind"] == "embedded":
-        return f"{part['model']} (embedded)"
+    if part["kind"] in ("embedded", "recorded"):
+        return f"{part['model']} ({part['kind']})"
     return f"{part['model'] or 'server'} at {part['url']}"

@@ -27,6 +27,7 @@ from searchsvc.evaluation.tables import (
     late_lines,
     measure_table,
     missed_lines,
+    recorded_lines,
     unknown_token_lines,
 )
 
@@ -101,7 +102,7 @@ def write_html(path: Path, title: str, bench: Bench, found: Figures, *, notes: S
 
 def cost_lines(reports: Sequence[RunReport]) -> list[str]:
     """Lines of markup on what was missing, late or not told."""
-    return [*missed_lines(reports), *late_lines(reports), *unknown_token_lines(reports)]
+    return [*missed_lines(reports), *late_lines(reports), *unknown_token_lines(reports), *recorded_lines(reports)]
 
 
 def _print_extremes(console: Console, found: VariantReport, baseline: str) -> None:

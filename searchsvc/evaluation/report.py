@@ -74,6 +74,7 @@ class RunReport:
             "took_ms": self.times(),
             "tokens": self.all_tokens.as_json(),
             "cached_completions": self.all_tokens.cached,
+            "recorded_tokens": self.all_tokens.recorded,
             "expanded_share": self.expanded_share,
             "expansions": self.decisions(),
             "missed_queries": self.missed_queries,

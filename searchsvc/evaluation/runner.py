@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from searchsvc.errors import Reason, SearchError
 from searchsvc.evaluation.variants import Variant
@@ -28,6 +29,8 @@ class Tokens:
     """Calls whose tokens the server did not tell: they are in neither sum."""
     cached: int = 0
     """Answers that were there already, for another query or variant, and cost no call."""
+    recorded: int = 0
+    """Tokens that replayed answers took when they were recorded: in no other sum."""
 
     def __add__(self, other: Tokens) -> Tokens:
         return Tokens(
@@ -36,6 +39,7 @@ class Tokens:
             self.output + other.output,
             self.unknown + other.unknown,
             self.cached + other.cached,
+            self.recorded + other.recorded,
         )
 
     def __sub__(self, earlier: Tokens) -> Tokens:
@@ -45,6 +49,7 @@ class Tokens:
             self.output - earlier.output,
             self.unknown - earlier.unknown,
             self.cached - earlier.cached,
+            self.recorded - earlier.recorded,
         )
 
     def as_json(self) -> dict[str, int]:
@@ -203,9 +208,14 @@ async def _outcome(way: Way, variant: Variant, request: SearchRequest) -> Outcom
         took_ms=result.took_ms,
         ranking=tuple(hit.candidate.doc_id for hit in result.hits),
         missed=tuple(filter(is_missed, result.stages)),
-        tokens=told if way.meter is None else replace(way.meter() - before, unknown=told.unknown, cached=told.cached),
+        tokens=told if way.meter is None else _metered(way.meter() - before, told),
         added=_added(result.expansion),
     )
+
+
+def _metered(taken: Tokens, told: Tokens) -> Tokens:
+    """What the model itself counts, with what only the search tells."""
+    return replace(taken, unknown=told.unknown, cached=told.cached, recorded=told.recorded)
 
 
 def _added(account: ExpansionAccount) -> Added:
@@ -236,4 +246,9 @@ def _tokens(trace: StageTrace) -> Tokens:
         output=sum(written or 0 for _, written in counts),
         unknown=sum(read is None or written is None for read, written in counts),
         cached=sum(method.get("completion") in _KNOWN for method in methods),
+        recorded=sum(_recorded(method.get("recorded") or {}) for method in methods),
     )
+
+
+def _recorded(cost: Mapping[str, Any]) -> int:
+    return (cost.get("input_tokens") or 0) + (cost.get("output_tokens") or 0)

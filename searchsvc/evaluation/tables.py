@@ -125,6 +125,15 @@ def unknown_token_lines(reports: Sequence[RunReport]) -> list[str]:
     ]
 
 
+def recorded_lines(reports: Sequence[RunReport]) -> list[str]:
+    """A line of markup for each variant that replays answers whose tokens were recorded."""
+    return [
+        f"{escape(report.name)}: what it replays took {report.all_tokens.recorded:,} tokens when it was recorded"
+        for report in reports
+        if report.all_tokens.recorded
+    ]
+
+
 def left_out_lines(collection: Collection, corpus: Corpus, without_candidates: int) -> list[str]:
     """A line of markup for each kind of query or judgement that does not count as it stands in the files."""
     counted = (

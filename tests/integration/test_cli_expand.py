@@ -167,6 +167,7 @@ async def test_answers_are_recorded_once_and_replayed_without_a_call(capsys, mon
     await asyncio.to_thread(main, ["evaluate", str(collection), "--variant", plain, "--variant", replay, "--json"])
     said = json.loads(capsys.readouterr().out)["variants"][1]
     assert (said["expansions"]["expanded"], said["missed_queries"]) == (3, 0)
+    assert (said["tokens"]["calls"], said["recorded_tokens"]) == (0, 3 * 46)
 
 
 async def test_a_query_that_fails_is_told_and_asked_again_by_a_rerun(capsys, monkeypatch, tmp_path, batch):

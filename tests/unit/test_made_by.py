@@ -93,3 +93,24 @@ async def test_another_method_than_that_of_the_server_is_not_laid_at_its_door() 
 
     made = await made_by(GPU, None, called("chat"), NEAR)
     assert made.words() == "expander neighbours (embedded), chat at http://gpu:8000, reranker none"
+
+
+async def test_of_a_replay_it_is_the_run_that_was_recorded() -> None:
+    replayed = ran(Stage.EXPAND, method="recorded", run="mugi/openai/gpt-4.1", recorded={"model": "openai/gpt-4.1"})
+
+    made = await made_by(None, OWN, replayed)
+
+    assert made.as_json()["expander"] == {"kind": "recorded", "model": "mugi/openai/gpt-4.1"}
+    assert made.words().startswith("expander mugi/openai/gpt-4.1 (recorded), ")
+
+
+async def test_a_replay_beside_other_methods_is_named_beside_them() -> None:
+    several = ran(
+        Stage.EXPAND,
+        method="prf+recorded",
+        methods=[{"method": "prf"}, {"method": "recorded", "run": "llm/qwen", "recorded": {}}],
+    )
+
+    made = await made_by(GPU, OWN, several, NEAR, called("chat"))
+
+    assert made.words().startswith("expander neighbours (embedded), llm/qwen (recorded), chat at http://gpu:8000, ")
