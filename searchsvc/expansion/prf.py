@@ -123,7 +123,7 @@ def _nothing(why: str) -> Expansion:
 def _relevance_model(
     feedback: Sequence[Candidate], counts: Sequence[Mapping[str, int]], sharpness: float
 ) -> dict[str, _Said]:
-    """Every word of the documents; numbers and single characters are none."""
+    """Every word of the documents; a single character is none, a number (a year, a version, an error) is one."""
     lengths = [sum(each.values()) for each in counts]
     best = max(each.score for each in feedback)
     chances = [(each.score / best) ** sharpness if each.score > 0 else 0.0 for each in feedback]
@@ -140,7 +140,7 @@ def _relevance_model(
 
 
 def _is_word(term: str) -> bool:
-    return len(term) > 1 and any(character.isalpha() for character in term)
+    return len(term) > 1 and any(character.isalnum() for character in term)
 
 
 def _first(ordered: Sequence[str], limit: int) -> Iterator[str]:
