@@ -3,7 +3,7 @@
 python benchmarks/prf.py COLLECTION… [--engine elasticsearch] [--queries 200]
 
 Every collection is a folder of corpus, queries and judgements. The service's own expander and forms; no reranker.
-The rows: what the service does, Anserini's parameters (10 terms, scores as they are), other shares and numbers of terms.
+The rows: what the service does, Anserini's parameters (10 terms, scores as they are), other shares, fewer terms.
 R@100 counts every document that is judged relevant at all, R(rel=2)@100 those of grade 2 and above (0 where none is).
 """
 
