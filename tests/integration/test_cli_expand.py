@@ -11,12 +11,20 @@ import sys
 import pytest
 from aiohttp import web
 
+from searchsvc.api.expand import to_expand_reply
 from searchsvc.cli import main
+from searchsvc.model import ExpansionOptions, MethodShare, Mode, RecordedRun, SearchRequest
+from searchsvc.settings import load_settings
+from searchsvc.wiring import open_runtime
 from tests.support.collections import CORPUS, write_collection, write_jsonl
 from tests.support.model_servers import chat_answer, serving
 
 COMPLETION = json.dumps({"completion": "the driver of the wireless adapter"})
-QUERIES = [{"id": "q1", "text": "network name"}, {"id": "q2", "text": "slow wifi"}, {"id": "q3", "text": "large logs"}]
+QUERIES = [
+    {"id": "q1", "text": "network name"},
+    {"id": "q2", "text": "slow wifi network"},
+    {"id": "q3", "text": "large logs"},
+]
 
 
 @pytest.fixture(autouse=True)
@@ -168,6 +176,30 @@ async def test_answers_are_recorded_once_and_replayed_without_a_call(capsys, mon
     said = json.loads(capsys.readouterr().out)["variants"][1]
     assert (said["expansions"]["expanded"], said["missed_queries"]) == (3, 0)
     assert (said["tokens"]["calls"], said["recorded_tokens"]) == (0, 3 * 46)
+
+
+@pytest.mark.parametrize("prompt", ["complete", "terms", "corpus"])
+async def test_a_replay_proposes_what_the_answer_did(capsys, monkeypatch, batch, prompt):
+    said = {"completion": "Update the drivers, the driver of the wireless adapter."}
+    if prompt != "complete":
+        said = {"terms": ["wireless driver", "adapter driver", "No name"]}
+    chat = Chat(wifi=lambda: web.json_response(chat_answer(json.dumps(said))))
+    async with serving(chat) as url:
+        monkeypatch.setenv("SEARCHSVC_EXPANDER__URL", url)
+        await asyncio.to_thread(expand, capsys, *batch, "--prompt", prompt)
+        live = await asyncio.to_thread(expand, capsys, "slow wifi network", "--prompt", prompt)
+    recorded = RecordedRun(file=batch[-1])
+    options = ExpansionOptions(mode=Mode.ON, methods=(MethodShare(name="recorded"),), recorded=recorded)
+
+    async with open_runtime(load_settings().settings, recorded=True) as runtime:
+        request = SearchRequest(query_id="q2", user_query="slow wifi network", expansion=options)
+        replay = await runtime.service.expand(request)
+
+    def told(terms):
+        return [(term["surface"], term["weight"], term["df"], term["kept"], term["reason"]) for term in terms]
+
+    assert told(live["terms"]) == told(to_expand_reply(replay)["terms"])
+    assert any(term["kept"] for term in live["terms"])
 
 
 async def test_a_query_that_fails_is_told_and_asked_again_by_a_rerun(capsys, monkeypatch, tmp_path, batch):
