@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from searchsvc.model import SearchRequest
-from searchsvc.result import SearchResult, Stage, StageTrace
+from searchsvc.result import SearchResult, Stage, StageStatus, StageTrace
 from searchsvc.settings import Settings, load_settings
 
 Json = Annotated[bool, Parameter(name="--json", negative=(), show_default=False, help="One JSON object on stdout.")]
@@ -102,15 +102,19 @@ class MadeBy:
     def _hear(self, trace: StageTrace) -> None:
         if trace.stage is Stage.RERANK and trace.detail.get("model"):
             self._note("reranker", self._configured["reranker"]["kind"], trace.detail["model"])
-        if trace.stage is not Stage.EXPAND or "method" not in trace.detail:
-            return
-        runs = [each["run"] for each in trace.detail.get("methods", (trace.detail,)) if "recorded" in each]
-        for run in runs:
-            self._note("expander", "recorded", run)
-        for call in trace.detail.get("calls", ()):
-            self._note("expander", "server", call["model"])
-        if not (runs or trace.detail.get("calls")):
-            self._note("expander", "embedded", trace.detail["method"])
+        if trace.stage is Stage.EXPAND and "method" in trace.detail:
+            for facts in trace.detail.get("methods", ({"status": trace.status, **trace.detail},)):
+                self._hear_method(facts)
+
+    def _hear_method(self, facts: Mapping[str, Any]) -> None:
+        """A chat model is known by its calls, or, where its answer was cached, by its name."""
+        if "recorded" in facts:
+            self._note("expander", "recorded", facts["run"])
+        elif "calls" in facts or "model" in facts:
+            for model in [call["model"] for call in facts.get("calls", ())] or [facts["model"]]:
+                self._note("expander", "server", model)
+        elif facts.get("status", StageStatus.OK) == StageStatus.OK:
+            self._note("expander", "embedded", facts["method"])
 
     def _note(self, part: str, kind: str, model: str) -> None:
         self._models.setdefault((part, kind), {})[model] = None

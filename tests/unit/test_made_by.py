@@ -113,4 +113,21 @@ async def test_a_replay_beside_other_methods_is_named_beside_them() -> None:
 
     made = await made_by(GPU, OWN, several, NEAR, called("chat"))
 
-    assert made.words().startswith("expander neighbours (embedded), llm/qwen (recorded), chat at http://gpu:8000, ")
+    assert made.words().startswith(
+        "expander prf (embedded), neighbours (embedded), llm/qwen (recorded), chat at http://gpu:8000, "
+    )
+
+
+@pytest.mark.parametrize("method", ["llm", "recorded"])
+async def test_a_method_that_failed_has_made_nothing(method: str) -> None:
+    failed = StageTrace(
+        stage=Stage.EXPAND, status=StageStatus.DEGRADED, reason=Reason.TRANSIENT, detail={"method": method}
+    )
+
+    assert (await made_by(NAMED, OWN, failed)).as_json()["expander"] == NAMED
+
+
+async def test_a_model_whose_answer_was_cached_is_named_too() -> None:
+    made = await made_by(GPU, OWN, ran(Stage.EXPAND, method="llm", completion="cache", model="chat"))
+
+    assert made.as_json()["expander"] == {**GPU, "model": "chat"}
