@@ -15,7 +15,9 @@ from searchsvc.elastic.adopted.statistics import AdoptedStatistics
 from searchsvc.elastic.calls import Searches
 from searchsvc.elastic.client import connect
 from searchsvc.errors import BackendRejected, BackendTimeout
-from searchsvc.model import Candidate
+from searchsvc.expansion.prf import PrfExpander
+from searchsvc.model import Candidate, Ranking
+from searchsvc.protocols import ExpandRequest
 from searchsvc.schema import AdoptedIndex, IndexSchema, TextField
 from tests.support.adopted import make_articles
 from tests.support.elastic import CHINESE, ENGLISH, own_name, raw_client, soon
@@ -171,6 +173,27 @@ async def test_a_document_with_a_routing_and_other_readings_of_a_field_is_counte
 
     assert counts[0] == Counter(["the", "router", "重启", "电脑", "restarts", "路由器", "wi", "fi"])
     assert await of.holding(["the", "重启"], ["r"], deadline=soon()) == {"r": frozenset(["the", "重启"])}
+
+
+async def test_feedback_proposes_words_of_the_first_documents(client, corpus) -> None:
+    name, articles = corpus
+    of = statistics(client, name)
+    first = Ranking(candidates=tuple(candidates("a-00007", "a-00004", "a-00001")))
+
+    async def first_pass() -> Ranking:
+        return first
+
+    request = ExpandRequest(user_query="网络", deadline=soon(), terms=64, first_pass=first_pass)
+    expansion = await PrfExpander(of, analyzer()).expand(request)
+
+    said = set().union(*(terms_of(articles[each.doc_id]) for each in first))
+    seen = visible(articles).values()
+    assert expansion.terms
+    assert {each.term for each in expansion.terms} <= said
+    assert {each.term: each.df for each in expansion.terms} == {
+        each.term: sum(holds(article, each.term) for article in seen) for each in expansion.terms
+    }
+    assert all(each.kept == (0 < each.df <= 0.1 * len(seen)) for each in expansion.terms)
 
 
 async def test_what_is_not_asked_costs_no_call(client, corpus) -> None:
