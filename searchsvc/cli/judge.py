@@ -110,7 +110,7 @@ def _checked(queries: Mapping[str, str], file: Path) -> Mapping[str, str]:
 
 
 async def _run(plan: _Plan, effective: Settings) -> tuple[Pool, _Asked | None]:
-    async with open_runtime(effective) as runtime:
+    async with open_runtime(effective, recorded=True) as runtime:
         chat = _chat(runtime) if plan.llm else None
         asked = None if chat is None else _Asked(source=source_of(await chat.model(Deadline.after_ms(_MODELS_MS))))
         check_methods(plan.variants, list((await runtime.service.pipeline(plan.index)).expanders))

@@ -28,7 +28,7 @@ from searchsvc.evaluation.serving import Serving, as_served
 from searchsvc.evaluation.tuning import DEPTHS, ENOUGH, TERMS, WEIGHTS, Setting, Tuning, applied, settings_of
 from searchsvc.evaluation.tuning import tune as tuned
 from searchsvc.evaluation.tuning_tables import curve_table, estimate_line, fold_line
-from searchsvc.evaluation.variants import Variant, parse_variant
+from searchsvc.evaluation.variants import Variant, parse_variants
 from searchsvc.expansion.guard.pacing import Pace
 from searchsvc.model import Mode
 from searchsvc.settings import Settings
@@ -111,7 +111,8 @@ def tune(
 
     """
     pace = pace_of(rpm, tpm, max_tokens)
-    search = _search(parse_variant(variant), _grid(weights, terms, depths, prompts), measure, pace)
+    (parsed,) = parse_variants([variant])
+    search = _search(parsed, _grid(weights, terms, depths, prompts), measure, pace)
     if directory is not None and index is None and queries is None and qrels is None:
         told, bench, grades = _of_folder(search, directory, settings(engine=engine))
     elif directory is None and index is not None and queries is not None and qrels is not None:

@@ -93,7 +93,10 @@ class Variant:
 
 
 def parse_variants(specs: Sequence[str]) -> tuple[Variant, ...]:
-    """The variants as written, or the default ones. Raises ConfigurationError naming variant and key."""
+    """The variants as written, or the default ones; files of recorded expansions are read, before anything runs.
+
+    Raises ConfigurationError naming variant and key, and for recorded expansions that there are not.
+    """
     variants = tuple(parse_variant(spec) for spec in specs or DEFAULT_VARIANTS)
     names = [variant.name.lower() for variant in variants]
     for variant in variants:
@@ -101,6 +104,7 @@ def parse_variants(specs: Sequence[str]) -> tuple[Variant, ...]:
             raise ConfigurationError(
                 f"Two variants are named {variant.name!r}.", hint="Names differ by more than upper and lower case."
             )
+        _check_recorded(variant)
     return variants
 
 
@@ -134,9 +138,7 @@ def changed(variant: Variant, name: str, changes: Mapping[str, str | None]) -> V
 
 
 def check_methods(variants: Sequence[Variant], methods: Sequence[str]) -> None:
-    """Raises ConfigurationError if a variant names an expansion method that is not among `methods`, or recorded
-    expansions that there are not.
-    """
+    """Raises ConfigurationError if a variant names an expansion method that is not among `methods`."""
     for variant in variants:
         for share in variant.expansion.methods:
             if share.name not in methods:
@@ -144,11 +146,15 @@ def check_methods(variants: Sequence[Variant], methods: Sequence[str]) -> None:
                     f"Variant {variant.name}: there is no expansion {share.name!r} here.",
                     hint=did_you_mean(share.name, [*Mode, *methods]),
                 )
-        if variant.expansion.recorded is not None:
-            try:
-                find_run(variant.expansion.recorded)
-            except ConfigurationError as error:
-                raise ConfigurationError(f"Variant {variant.name}: {error.message}", hint=error.hint) from None
+
+
+def _check_recorded(variant: Variant) -> None:
+    if variant.expansion.recorded is None:
+        return
+    try:
+        find_run(variant.expansion.recorded)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"Variant {variant.name}: {error.message}", hint=error.hint) from None
 
 
 def _options(name: str, spec: str) -> dict[str, str]:

@@ -220,7 +220,10 @@ def test_what_does_not_go_together_is_refused(spec, problem):
 def test_a_run_that_is_not_there_is_found_before_anything_runs(tmp_path):
     file = tmp_path / "recorded.jsonl"
     file.write_text('{"id": "1", "text": "a text", "method": "mugi", "model": "openai/gpt-4.1"}\n')
-    variant = parse_variant(f"v:expansion=recorded,expansion.file={file},expansion.run=mugi/openai/gpt-4")
+    with pytest.raises(ConfigurationError, match=r"Variant v: .* has no run 'mugi/openai/gpt-4'.*mugi/openai/gpt-4\.1"):
+        parse_variants([f"v:expansion=recorded,expansion.file={file},expansion.run=mugi/openai/gpt-4"])
+    with pytest.raises(ConfigurationError, match=r"Variant v: .*none\.jsonl cannot be read"):
+        parse_variants(["v:expansion=recorded,expansion.file=none.jsonl"])
 
-    with pytest.raises(ConfigurationError, match=r"has no run 'mugi/openai/gpt-4'.*mugi/openai/gpt-4\.1"):
-        check_methods([variant], ["recorded"])
+    (variant,) = parse_variants([f"v:expansion=auto,expansion.method=recorded*2,expansion.file={file}"])
+    assert variant.expansion.recorded == RecordedRun(file=str(file))
