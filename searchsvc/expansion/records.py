@@ -147,7 +147,8 @@ def read_records(path: Path) -> Iterator[Record]:
                 if line.strip():
                     yield parse_record(line)
     except _BadRecord as error:
-        hint = "" if line.endswith(b"\n") else "The line is not whole: recording to the same file once more mends it."
+        cut = isinstance(error, _NotJson) and not line.endswith(b"\n")
+        hint = "The line is not whole: recording to the same file once more mends it." if cut else ""
         raise ConfigurationError(f"{path} line {number}: {error}.", hint=hint) from None
     except (OSError, EOFError, zlib.error) as error:
         raise ConfigurationError(f"{path} cannot be read: {error}.") from error
@@ -158,7 +159,7 @@ def parse_record(line: bytes) -> Record:
     try:
         raw = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise _BadRecord(f"not JSON: {error}") from None
+        raise _NotJson(f"not JSON: {error}") from None
     if not isinstance(raw, dict):
         raise _BadRecord(f"a {type(raw).__name__} where an object was expected")
     query_id = raw.get("id")
@@ -187,6 +188,10 @@ def parse_record(line: bytes) -> Record:
 
 class _BadRecord(ValueError):
     """A line that is no record."""
+
+
+class _NotJson(_BadRecord):
+    """Nor anything else: perhaps it was cut."""
 
 
 @lru_cache(maxsize=_FILES)

@@ -160,6 +160,11 @@ def test_a_line_that_is_not_whole_says_how_it_is_mended(tmp_path):
         run_of(str(path))
     assert "recording to the same file once more mends it" in caught.value.hint
 
+    path.write_bytes(b'{"id": "1", "text": "of another kind"}')
+    with pytest.raises(ConfigurationError, match="'method' is missing") as caught:
+        run_of(str(path))
+    assert caught.value.hint == ""
+
 
 @pytest.mark.parametrize(
     ("content", "problem"),
