@@ -21,6 +21,7 @@ _COMMANDS = {
     "index": ("searchsvc.cli.index:app", "Make, fill, publish and list indices, or adopt yours."),
     "evaluate": ("searchsvc.cli.evaluate:evaluate", "Measure variants on a judged collection."),
     "tune": ("searchsvc.cli.tune:tune", "Search the best setting of an expansion on judged queries."),
+    "policy": ("searchsvc.cli.policy:app", "Train what decides per query how heavily to expand."),
     "judge": ("searchsvc.cli.judge:judge", "Judge what variants find, at the keys or by a chat model."),
     "config": ("searchsvc.cli.config:app", "Show or check the settings."),
 }

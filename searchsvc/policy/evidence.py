@@ -150,7 +150,6 @@ def _of_expansion(evidence: Evidence) -> dict[str, float]:
         "repeated_words": fmean(term in said for term in content) if content else 0.0,
         "repeated_idf": sum(weight for term, weight in weights.items() if term in said) / total if total > 0 else 0.0,
         "expansion_size": math.log1p(len(kept)),
-        "expansion_mass": math.log1p(mass),
         "expansion_focus": max((each.frequency for each in kept), default=0.0) / mass if mass > 0 else 0.0,
         "new_mass": sum(each.frequency for each in new) / mass if mass > 0 else 0.0,
         "new_mean_idf": fmean(idfs) if idfs else 0.0,
