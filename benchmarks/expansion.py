@@ -1,6 +1,6 @@
 """What expansion gains and harms: every method, form and combination against BM25, paired by query, no reranker.
 
-    python benchmarks/expansion.py COLLECTION... [--engine elasticsearch] [--runs 12]
+    python benchmarks/expansion.py COLLECTION... [--engine elasticsearch] [--runs 12] [--only mixture]
 
 Every search goes through the service itself. One table of the methods that need no language model: the change of
 nDCG@10 (linear gain) and R@100 with its 95 % interval over the queries, and harm, the share of queries that lose more
@@ -145,7 +145,7 @@ async def methods_table(bench: Bench, progress: Progress) -> Table:
     return table
 
 
-async def forms_table(bench: Bench, file: Path, runs: Sequence[str], progress: Progress) -> Table:
+async def forms_table(bench: Bench, file: Path, runs: Sequence[str], only: str, progress: Progress) -> Table:
     title = f"{bench.collection.folder.name}: {len(bench.collection.queries)} queries, {len(runs)} recorded runs"
     there = (await bench.runtime.service.pipeline(bench.index)).expanders
     table = Table(title=title)
@@ -154,7 +154,7 @@ async def forms_table(bench: Bench, file: Path, runs: Sequence[str], progress: P
     table.add_row("BM25", f"{mean(bench.base, 'nDCG@10'):.3f}", "", f"{mean(bench.base, 'R@100'):.3f}")
     for label, given in FORMS:
         wanted = parse_methods(str(given.get("methods", "recorded")))
-        if not all(share.name in there for share in wanted):
+        if not (label.startswith(only) and all(share.name in there for share in wanted)):
             continue
         gains, recalls, harms = [], [], []
         for run in progress.track(runs, description=f"{bench.collection.folder.name}, {label}"):
@@ -189,7 +189,7 @@ async def run(arguments: argparse.Namespace) -> None:
                     if (folder / name).is_file() and not arguments.methods_only:
                         runs = whole_runs(folder / name, bench.collection.queries)
                         runs = runs[:: max(1, len(runs) // arguments.runs)][: arguments.runs]
-                        console.print(await forms_table(bench, folder / name, runs, progress))
+                        console.print(await forms_table(bench, folder / name, runs, arguments.only, progress))
 
 
 def main() -> None:
@@ -197,6 +197,7 @@ def main() -> None:
     parser.add_argument("collections", type=Path, nargs="+")
     parser.add_argument("--engine", choices=("embedded", "elasticsearch"))
     parser.add_argument("--runs", type=int, default=1000, help="at most so many recorded runs, evenly spread")
+    parser.add_argument("--only", default="", help="of the forms those whose name begins so")
     part = parser.add_mutually_exclusive_group()
     part.add_argument("--forms-only", action="store_true", help="the recorded expansions alone")
     part.add_argument("--methods-only", action="store_true", help="the methods that need no language model alone")
