@@ -25,6 +25,12 @@ _CODE = re.compile(
     r"|from\s+[\w.]+\s+import\s|import\s+\w+(?:\.\w+)+\s*$)",
     re.IGNORECASE | re.ASCII,
 )
+_FIELD = re.compile(r"(?:^|[\s(])[+-]?(?!https?:)[a-z_][\w.]*:(?=[\w\"(\[{*<>])", re.IGNORECASE | re.ASCII)
+"""`title:linux`, `+lang:zh`, `date:[2020 TO 2021]`; a colon with a blank after it is punctuation."""
+_OPERATOR = re.compile(r"\S\s+(?:AND|OR|NOT)\s+\S")
+_HAN = re.compile(r"[\u3400-\u9fff\U00020000-\U0003ffff]")
+LONGEST = 60
+"""Words of a query that is not yet very long; two Chinese characters count as one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +45,8 @@ def decide(user_query: str) -> Decision:
     """What `auto` does with this query.
 
     A query that asks for exact text (a quoted phrase, code, one identifier or path) is left as it is: an LLM that
-    does not know the name adds noise (Abe et al., SIGIR 2025, arXiv 2505.12694). All others are expanded.
+    does not know the name adds noise (Abe et al., SIGIR 2025, arXiv 2505.12694). So is one in a query language, whose
+    words are not prose, and a very long one, which says enough by itself. All others are expanded.
     """
     query = user_query.strip()
     if _QUOTED.search(query):
@@ -50,6 +57,10 @@ def decide(user_query: str) -> Decision:
         return Decision(False, "identifier")
     if _CODE.search(query):
         return Decision(False, "code")
+    if _FIELD.search(query) or (_OPERATOR.search(query) and query != query.upper()):
+        return Decision(False, "field syntax")
+    if len(query.split()) + len(_HAN.findall(query)) / 2 > LONGEST:
+        return Decision(False, "very long query")
     return Decision(True, "auto")
 
 

@@ -32,6 +32,12 @@ from searchsvc.policy.rules import decide
         ("from os import path", "code"),
         ("print(1)", "code"),
         ("$ git push", "code"),
+        ("title:linux kernel panic", "field syntax"),
+        ("kernel +lang:zh", "field syntax"),
+        ("updated_at:[2020 TO 2021] docker", "field syntax"),
+        ("docker AND (proxy OR timeout)", "field syntax"),
+        ("word " * 61, "very long query"),
+        ("网络不通怎么办" * 18, "very long query"),
     ],
 )
 def test_exact_text_is_left_as_it_is(query: str, reason: str) -> None:
@@ -59,6 +65,11 @@ def test_exact_text_is_left_as_it_is(query: str, reason: str) -> None:
         "file(s) missing",
         "select the best laptop from dell",
         "what does open() do",
+        "error: cannot open shared object file",
+        "meeting at 10:30 tomorrow",
+        "DO AND DONT OF DOCKER",
+        "标题:网络不通",
+        "word " * 60,
     ],
 )
 def test_words_are_expanded(query: str) -> None:
@@ -67,7 +78,16 @@ def test_words_are_expanded(query: str) -> None:
 
 def test_a_decision_takes_no_time_whatever_the_query() -> None:
     started = time.perf_counter()
-    for query in ("a1" * 4095 + "!!", "(" * 8192, "a(" * 4000, "/" * 8192, "<a" * 4000, "import " * 1000):
+    for query in (
+        "a1" * 4095 + "!!",
+        "(" * 8192,
+        "a(" * 4000,
+        "/" * 8192,
+        "<a" * 4000,
+        "import " * 1000,
+        "a:" * 4096,
+        "a AND " * 1300,
+    ):
         decide(query)
 
     assert time.perf_counter() - started < 1
