@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from searchsvc.model import ScoreKind
@@ -33,6 +34,25 @@ LONGEST = 60
 """Words of a query that is not yet very long; two Chinese characters count as one."""
 
 
+def _asks_by_field(query: str) -> bool:
+    return bool(_FIELD.search(query) or (_OPERATOR.search(query) and query != query.upper()))
+
+
+def _is_long(query: str) -> bool:
+    return len(query.split()) + len(_HAN.findall(query)) / 2 > LONGEST
+
+
+_RULES: tuple[tuple[Callable[[str], object], str], ...] = (
+    (_QUOTED.search, "quoted phrase"),
+    (_PATH.fullmatch, "path"),
+    (lambda query: len(query) <= _LONGEST_IDENTIFIER and _IDENTIFIER.fullmatch(query), "identifier"),
+    (_CODE.search, "code"),
+    (_asks_by_field, "field syntax"),
+    (_is_long, "very long query"),
+)
+"""What makes a query exact, and the name of it; the first that holds counts."""
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
     """Expand or not, and why, in words that a log reader understands."""
@@ -49,19 +69,8 @@ def decide(user_query: str) -> Decision:
     words are not prose, and a very long one, which says enough by itself. All others are expanded.
     """
     query = user_query.strip()
-    if _QUOTED.search(query):
-        return Decision(False, "quoted phrase")
-    if _PATH.fullmatch(query):
-        return Decision(False, "path")
-    if len(query) <= _LONGEST_IDENTIFIER and _IDENTIFIER.fullmatch(query):
-        return Decision(False, "identifier")
-    if _CODE.search(query):
-        return Decision(False, "code")
-    if _FIELD.search(query) or (_OPERATOR.search(query) and query != query.upper()):
-        return Decision(False, "field syntax")
-    if len(query.split()) + len(_HAN.findall(query)) / 2 > LONGEST:
-        return Decision(False, "very long query")
-    return Decision(True, "auto")
+    reason = next((reason for holds, reason in _RULES if holds(query)), "")
+    return Decision(False, reason) if reason else Decision(True, "auto")
 
 
 STRONG = 0.9
