@@ -14,6 +14,7 @@ from searchsvc.model import ExpansionOptions, MethodShare, Mode, RecordedRun, Re
 SEARCHES = 1 + len(WEIGHTS)
 """Of every case."""
 MEASURE = "nDCG@10"
+_TOP_K = 10
 _DEPTH = 100
 _TIMEOUT_MS = 60_000
 
@@ -84,7 +85,7 @@ def _request(judged: Judged, query_id: str, text: str, way: ExpansionOptions, *,
         query_id=query_id,
         user_query=text,
         index=judged.index,
-        top_k=_DEPTH,
+        top_k=_TOP_K,
         retrieval_depth=_DEPTH,
         expansion=way,
         rerank=RerankOptions(mode=Mode.ON if rerank else Mode.OFF),
