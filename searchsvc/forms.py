@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from searchsvc.drops import ALREADY_SAID, beyond
 from searchsvc.model import Form, WeightedQuery, WeightedTerm
 from searchsvc.result import Expansion, ExpansionTerm
 from searchsvc.text.stopwords import is_stop_word
@@ -151,7 +152,7 @@ def compose(
 def _refuse_known(term: ExpansionTerm, said: Mapping[str, float]) -> ExpansionTerm:
     if not term.kept or term.term not in said:
         return term
-    return replace(term, kept=False, reason="already in the query")
+    return replace(term, kept=False, reason=ALREADY_SAID)
 
 
 def _select(
@@ -159,8 +160,8 @@ def _select(
 ) -> tuple[list[ExpansionTerm], list[ExpansionTerm]]:
     usable = [each for each in proposed if each.kept]
     usable.sort(key=lambda each: (-each.frequency * idf(each.df, doc_count), each.term))
-    beyond = [replace(each, kept=False, reason=f"beyond the limit of {limit}") for each in usable[limit:]]
-    return usable[:limit], beyond + [each for each in proposed if not each.kept]
+    cut = [replace(each, kept=False, reason=beyond(limit)) for each in usable[limit:]]
+    return usable[:limit], cut + [each for each in proposed if not each.kept]
 
 
 def _mass(said: Mapping[str, float]) -> float:

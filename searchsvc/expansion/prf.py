@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from searchsvc.drops import IN_TOO_MANY, NOT_IN_THE_INDEX, STOP_WORD, beyond
 from searchsvc.model import Candidate, Form
 from searchsvc.protocols import ExpandRequest, TermCounts, TermStatistics
 from searchsvc.result import Expansion, ExpansionTerm
@@ -160,12 +161,12 @@ def _reasons(shown: Sequence[str], counts: TermCounts, documents: int, limit: in
     for term in shown:
         df = counts.df[term]
         if is_stop_word(term):
-            reasons[term] = "stop word"
+            reasons[term] = STOP_WORD
         elif not df:
-            reasons[term] = "not in the index"
+            reasons[term] = NOT_IN_THE_INDEX
         elif df > most:
-            reasons[term] = "in too many documents"
+            reasons[term] = IN_TOO_MANY
         else:
-            reasons[term] = "" if kept < limit else f"beyond the limit of {limit}"
+            reasons[term] = "" if kept < limit else beyond(limit)
             kept += 1
     return reasons

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from searchsvc.drops import IN_TOO_MANY, NOT_IN_THE_INDEX, OTHER_LANGUAGE, STOP_WORD, beyond
 from searchsvc.expansion.completion import Answer
 from searchsvc.expansion.scripts import is_foreign
 from searchsvc.forms import idf
@@ -16,10 +17,6 @@ MAX_SHARE = 0.2
 """A term in more of the documents says nothing about any of them. High, since idf alone does most of it."""
 SMALL_INDEX = 1000
 """Documents of an index where a share says little: all terms pass."""
-STOP_WORD = "stop word"
-OTHER_LANGUAGE = "other language"
-NOT_IN_THE_INDEX = "not in the index"
-IN_TOO_MANY = "in too many documents"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,9 +65,7 @@ def proposed(found: Iterable[Mention], counts: TermCounts, *, source: str, limit
     kept = 0
     for each in sorted(found, key=lambda each: (-worth(each), each.term)):
         df = counts.df.get(each.term, 0)
-        reason = (
-            each.reason or _reason(df, counts.doc_count) or ("" if kept < limit else f"beyond the limit of {limit}")
-        )
+        reason = each.reason or _reason(df, counts.doc_count) or ("" if kept < limit else beyond(limit))
         kept += not reason
         terms.append(
             ExpansionTerm(

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from searchsvc.documents import clean
+from searchsvc.drops import SEVERAL_SENSES
 from searchsvc.errors import BackendRejected, BackendTimeout, ConfigurationError
 from searchsvc.expansion.dictionary.loading import Dictionary
 from searchsvc.expansion.dictionary.proposing import (
     METHOD,
-    SEVERAL_SENSES,
     Proposal,
     accounted,
     asked,

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
+from searchsvc.drops import ALREADY_SAID, IN_TOO_MANY, NOT_IN_THE_INDEX, STOP_WORD, beyond
 from searchsvc.expansion.dictionary.words import Alternative, KeyedWord, Match, spoken
 from searchsvc.forms import idf
 from searchsvc.protocols import TermCounts
@@ -13,7 +14,6 @@ from searchsvc.result import ExpansionTerm
 from searchsvc.text import is_stop_word
 
 METHOD = "dictionary"
-SEVERAL_SENSES = "several senses"
 _TOO_MANY = 0.5
 """A term in a larger share of the documents tells none of them from another."""
 _PHRASE_WORDS = 4
@@ -80,8 +80,7 @@ def accounted(judged: Sequence[Proposal], counts: TermCounts, limit: int) -> lis
     terms = sorted(merged.values(), key=lambda each: (-each.frequency * idf(each.df, counts.doc_count), each.term))
     places = {each.term: place for place, each in enumerate(each for each in terms if each.kept)}
     return [
-        replace(each, kept=False, reason=f"beyond the limit of {limit}") if places.get(each.term, 0) >= limit else each
-        for each in terms
+        replace(each, kept=False, reason=beyond(limit)) if places.get(each.term, 0) >= limit else each for each in terms
     ]
 
 
@@ -94,14 +93,14 @@ def spoken_for(judged: Sequence[Proposal], words: Sequence[KeyedWord]) -> float:
 
 def _reason(term: str, surface: str, said: Collection[str], counts: TermCounts) -> str:
     if term in said:
-        return "already in the query"
+        return ALREADY_SAID
     if len(term) == 1 or is_stop_word(term) or is_stop_word(surface):
-        return "stop word"
+        return STOP_WORD
     df = counts.df.get(term, 0)
     if not df:
-        return "not in the index"
+        return NOT_IN_THE_INDEX
     if counts.doc_count >= _MANY_DOCUMENTS and df > _TOO_MANY * counts.doc_count:
-        return "in too many documents"
+        return IN_TOO_MANY
     return ""
 
 
