@@ -28,7 +28,7 @@ from searchsvc.errors import SearchError
 from searchsvc.evaluation.collection import Collection, read_collection
 from searchsvc.evaluation.comparison import difference
 from searchsvc.evaluation.measures import values
-from searchsvc.expansion.records import read_records
+from searchsvc.expansion.runs import read_records
 from searchsvc.methods import parse_methods
 from searchsvc.model import ExpansionOptions, Form, Mode, RecordedRun, RerankOptions, SearchRequest, Wait
 from searchsvc.settings import load_settings

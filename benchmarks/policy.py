@@ -28,7 +28,7 @@ from searchsvc.evaluation.collection import Collection, read_collection
 from searchsvc.evaluation.measures import values
 from searchsvc.evaluation.training import ALWAYS, WEIGHTS, Case, Judgement, cross_fitted, judge
 from searchsvc.expansion.recorded import RecordedExpander
-from searchsvc.expansion.records import read_records
+from searchsvc.expansion.runs import read_records
 from searchsvc.model import Deadline, Form, Ranking, RecordedRun, WeightedQuery
 from searchsvc.policy.evidence import RERANK_WORDS, WINDOW, Evidence, features
 from searchsvc.protocols import ExpandRequest, OpenIndex, RetrieveRequest, TermCounts

@@ -141,7 +141,8 @@ class Account:
     async def optional(self, stage: Stage, work: Awaitable[_Outcome], deadline: Deadline) -> _Outcome | None:
         """Run a stage that may fail: then None, and the trace says degraded and why.
 
-        A stage that runs twice in a search, as reranking does around a late expansion, has the time of both.
+        A stage that runs twice in a search has the time of both: reranking around an expansion, and the second
+        retrieval where `auto` takes another λ.
         """
         before = self._traces.get(stage)
         started = time.perf_counter() - (0.0 if before is None else before.took_ms / 1000)

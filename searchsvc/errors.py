@@ -30,7 +30,7 @@ from enum import StrEnum
 
 
 class Reason(StrEnum):
-    """Why a stage was skipped or degraded; the words are those of Azure AI Search where it has them."""
+    """Why a stage was skipped, is pending or degraded; the words are those of Azure AI Search where it has them."""
 
     NOT_CONFIGURED = "notConfigured"
     SWITCHED_OFF = "switchedOff"

@@ -76,7 +76,7 @@ class Expanding:
     _first: asyncio.Future[Ranking] | None = None
 
     def start(self) -> None:
-        """Begin; `first_pass` or `no_first_pass` must follow."""
+        """Begin; `first_pass` or `abandon` must follow."""
         self._first = asyncio.get_running_loop().create_future()
         self._tasks = [asyncio.create_task(self._run(method)) for method in self.methods]
         if self.count is not None:

@@ -28,8 +28,6 @@ class ComposedQuery:
 
     query: WeightedQuery
     """What to run."""
-    fused: bool
-    """True: `query` is a second list to be fused with the original's; False: it takes the original's place."""
     terms: tuple[ExpansionTerm, ...]
     """Every proposed term with its final weight, kept or dropped and why."""
     added: tuple[str, ...]
@@ -143,7 +141,6 @@ def compose(
     accounted = [replace(each, weight=weights.get(each.term, 0.0)) for each in kept] + dropped
     return ComposedQuery(
         query=query,
-        fused=fused,
         terms=tuple(accounted),
         added=_added(kept, said),
     )

@@ -38,11 +38,6 @@ def check_shares(shares: Sequence[MethodShare], *, pointer: str = _POINTER) -> N
         )
 
 
-def written_methods(shares: Sequence[MethodShare]) -> str:
-    """The same in one word."""
-    return "+".join(each.name if each.weight == 1 else f"{each.name}*{each.weight:g}" for each in shares)
-
-
 def _share(part: str, written: str) -> MethodShare:
     name, times, weight = (each.strip() for each in part.partition("*"))
     if not name:

@@ -116,10 +116,10 @@ class ExpansionTerm:
     surface: str = ""
     """The term as a person writes it; empty: as the index has it."""
     weight: float = 0.0
-    """In the composed query; 0 if not kept."""
+    """In the composed query, whether or not that was searched for; 0 if not kept."""
     kept: bool = True
     reason: str = ""
-    """Why it was dropped."""
+    """Why it was dropped, in the words of `searchsvc.drops`."""
     hits_alone: int | None = None
     """How many hits of the answer match nothing of the query but this term; None where nothing was answered."""
     apart: bool = False
@@ -132,7 +132,7 @@ class Expansion:
 
     method: str
     text: str
-    """What was added to the query, readable; a reranker may be given it."""
+    """What was said or proposed, for people; its length counts where a form repeats the query."""
     terms: tuple[ExpansionTerm, ...]
     doc_count: int
     """Documents in the index: the N of idf."""

@@ -25,7 +25,7 @@ from searchsvc.evaluation.qrels import read_qrels
 from searchsvc.evaluation.queries import read_queries
 from searchsvc.evaluation.training import ALWAYS, ENOUGH, Case, Judgement, cross_fitted, fit, judge
 from searchsvc.evaluation.training_cases import SEARCHES, Judged, cases_of
-from searchsvc.expansion.records import read_records
+from searchsvc.expansion.runs import read_records
 from searchsvc.model import RecordedRun
 from searchsvc.settings import Settings
 from searchsvc.text import ANALYSIS_VERSION

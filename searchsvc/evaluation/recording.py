@@ -13,7 +13,7 @@ import orjson
 
 from searchsvc.errors import ConfigurationError
 from searchsvc.evaluation.runner import Search
-from searchsvc.expansion.records import Record, parse_record, read_records, text_key
+from searchsvc.expansion.runs import Record, parse_record, read_records, text_key
 from searchsvc.model import SearchRequest
 from searchsvc.result import Expansion, ModelCall, SearchResult
 

@@ -15,7 +15,7 @@ from typing import TypeVar
 from searchsvc.checks import MAX_DEPTH
 from searchsvc.errors import ConfigurationError, InvalidRequest
 from searchsvc.expansion.recorded import METHOD as RECORDED
-from searchsvc.expansion.records import find_run
+from searchsvc.expansion.runs import find_run
 from searchsvc.methods import parse_methods
 from searchsvc.model import (
     ExpansionOptions,

@@ -9,7 +9,7 @@ from searchsvc.documents import clean
 from searchsvc.errors import BackendRejected, InvalidRequest
 from searchsvc.expansion.completion import Answer
 from searchsvc.expansion.proposals import asked_for, mentions, proposed
-from searchsvc.expansion.records import Record, find_run
+from searchsvc.expansion.runs import Record, find_run
 from searchsvc.model import Form
 from searchsvc.protocols import ExpandRequest, TermStatistics
 from searchsvc.result import Expansion

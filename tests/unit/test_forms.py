@@ -38,7 +38,6 @@ def test_mixture_is_the_published_formula_times_the_length_of_the_query() -> Non
     composed = compose(query, _expansion(_term("p", 1), _term("x", 3)), form=Form.MIXTURE, weight=0.5)
 
     assert _weights(composed) == pytest.approx({"p": 2 * (0.5 / 2 + 0.5 / 4), "b": 2 * 0.5 / 2, "x": 2 * 0.5 * 3 / 4})
-    assert not composed.fused
 
 
 @pytest.mark.parametrize(
@@ -168,7 +167,6 @@ def test_a_term_that_one_method_keeps_is_kept_and_one_alone_is_as_it_was() -> No
 def test_a_second_list_holds_the_expansion_alone(form: Form) -> None:
     composed = compose(plain_query("a", ["a"]), _expansion(_term("x", 1), _term("y", 3)), form=form, weight=0.5)
 
-    assert composed.fused
     assert _weights(composed) == {"x": 0.25, "y": 0.75}
 
 

@@ -1,11 +1,9 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from searchsvc.errors import InvalidRequest
-from searchsvc.methods import check_shares, parse_methods, written_methods
+from searchsvc.methods import check_shares, parse_methods
 from searchsvc.model import MethodShare
 
 
@@ -55,17 +53,3 @@ def test_shares_from_elsewhere_are_checked_in_their_own_place():
         check_shares([MethodShare(name="prf"), MethodShare(name="prf", weight=2)], pointer="/expansion/methods")
 
     assert caught.value.pointer == "/expansion/methods"
-
-
-@given(
-    st.dictionaries(
-        st.text("abcdefgh-", min_size=1, max_size=8),
-        st.integers(1, 1000).map(lambda weight: weight / 100),
-        min_size=1,
-        max_size=8,
-    )
-)
-def test_what_is_written_is_read_the_same(weights):
-    shares = tuple(MethodShare(name=name, weight=weight) for name, weight in weights.items())
-
-    assert parse_methods(written_methods(shares)) == shares

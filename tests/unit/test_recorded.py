@@ -10,7 +10,7 @@ import pytest
 
 from searchsvc.errors import BackendRejected, ConfigurationError, InvalidRequest
 from searchsvc.expansion.recorded import RecordedExpander
-from searchsvc.expansion.records import find_run, parse_record
+from searchsvc.expansion.runs import find_run, parse_record
 from searchsvc.model import Deadline, Form, RecordedRun
 from searchsvc.protocols import ExpandRequest, TermCounts
 from searchsvc.result import Expansion

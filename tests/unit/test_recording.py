@@ -7,7 +7,7 @@ import pytest
 
 from searchsvc.errors import ConfigurationError
 from searchsvc.evaluation.recording import Recording, records_of
-from searchsvc.expansion.records import Record, find_run
+from searchsvc.expansion.runs import Record, find_run
 from searchsvc.model import RecordedRun
 from searchsvc.result import Expansion, ExpansionAccount, ModelCall, SearchResult, Total
 
