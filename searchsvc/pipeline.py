@@ -233,7 +233,8 @@ class Pipeline:
         word_weight = first.base.word_weight if self.as_written else None
         joined = joined.reweighed(first.query, choice.weight, word_weight=word_weight)
         account.expansion.join(joined)
-        return await self._retrieve_expanded(joined, base, account)
+        again = await self._retrieve_expanded(replace(joined, lists=()), base, account)
+        return None if again is None else replace(again, joined=joined, lists=found.lists)
 
     async def _retrieve_expanded(self, joined: Joined, base: Ranking, account: Account) -> _Found | None:
         """The rankings of the expanded query and of the lists beside it; None if one failed, in whole or in part."""
