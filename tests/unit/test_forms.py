@@ -156,6 +156,38 @@ def test_a_share_counts_for_as_much_of_the_query_as_the_terms_stand_for() -> Non
     assert _weights(composed) == pytest.approx({"q": 0.75, "x": 0.2, "y": 0.05})
 
 
+@given(
+    st.lists(
+        st.tuples(
+            st.floats(0.1, 10), st.floats(0.05, 1), st.dictionaries(st.sampled_from("vwxyz"), st.floats(0.1, 50))
+        ),
+        min_size=2,
+        max_size=4,
+    )
+)
+def test_each_method_spends_its_share_of_the_weight_on_the_words_that_it_stands_for(
+    methods: list[tuple[float, float, dict[str, float]]],
+) -> None:
+    """λ·stands_for·f/Σf of the merged expansion is the mean, by share, of what each says by itself."""
+    every = [
+        (replace(_expansion(*(_term(term, count) for term, count in said.items())), stands_for=stands_for), share)
+        for share, stands_for, said in methods
+    ]
+    speaking = [(share, stands_for, said) for share, stands_for, said in methods if said]
+    expected: dict[str, float] = {}
+    for share, stands_for, said in speaking:
+        for term, count in said.items():
+            part = share * stands_for * count / sum(said.values()) / sum(each[0] for each in speaking)
+            expected[term] = expected.get(term, 0.0) + part
+
+    both = merged(every)
+
+    total = sum(each.frequency for each in both.terms)
+    assert {each.term: both.stands_for * each.frequency / total for each in both.terms} == pytest.approx(expected)
+    assert total == pytest.approx(sum(sum(said.values()) for _, _, said in methods))
+    assert both.stands_for == pytest.approx(sum(expected.values()))
+
+
 def test_a_term_that_one_method_keeps_is_kept_and_one_alone_is_as_it_was() -> None:
     kept, dropped = _expansion(_term("x")), _expansion(_term("x", kept=False, reason="stop word"))
 
