@@ -85,7 +85,7 @@ async def run_folder(plan: FolderPlan, settings: Settings, bench: Bench) -> None
     """Loads the corpus and fills the bench. Raises SearchError naming variant and query."""
     comparison = plan.comparison
     async with opened(settings, comparison.variants, comparison.serving) as runtimes:
-        bench.index = await _loaded(runtimes[0], plan.collection, plan.corpus)
+        bench.index = await loaded(runtimes[0], plan.collection, plan.corpus.documents)
         searching = partial(_search, plan=plan)
         await answer(bench, runtimes, depth=comparison.depth, pace=comparison.pace, searching=searching)
 
@@ -104,13 +104,16 @@ def _checked(collection: Collection) -> Corpus:
         return collection.check(bar.track(collection.documents(), total=None, description="checking the corpus"))
 
 
-async def _loaded(runtime: Runtime, collection: Collection, corpus: Corpus) -> str:
-    """The published index of the corpus as it is analysed now; made if it is not there or not complete."""
+async def loaded(runtime: Runtime, collection: Collection, documents: int | None = None) -> str:
+    """The published index of the corpus as it is analysed now; made if it is not there or not complete.
+
+    `documents`: how many there are, for the progress bar. Raises StageError.
+    """
     name, admin = collection.index_name(runtime.analyzer.fingerprint), runtime.engine.admin
     if any(status.alias == name and status.complete for status in await admin.status()):
         return name
     with progress() as bar:
-        task = bar.add_task("loading the corpus", total=corpus.documents)
+        task = bar.add_task("loading the corpus", total=documents)
         made = await admin.load(
             name,
             collection.documents(),

@@ -6,19 +6,19 @@ import asyncio
 import datetime
 import json as json_text
 import shlex
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from cyclopts import App
 from rich.markup import escape
-from rich.progress import Progress
 from rich.table import Table
 
 from searchsvc.cli.common import EngineName, Json, out, print_json, progress, settings, talk
+from searchsvc.cli.evaluate_folder import loaded
 from searchsvc.errors import ConfigurationError
 from searchsvc.evaluation.collection import Collection, read_collection
 from searchsvc.evaluation.qrels import read_qrels
@@ -29,7 +29,7 @@ from searchsvc.expansion.runs import read_records
 from searchsvc.model import RecordedRun
 from searchsvc.settings import Settings
 from searchsvc.text import ANALYSIS_VERSION
-from searchsvc.wiring import Runtime, open_runtime
+from searchsvc.wiring import open_runtime
 
 app = App(name="policy", help="Train what decides per query whether, and how heavily, to expand.")
 
@@ -95,8 +95,10 @@ def train(
             hint="Name recorded expansions with --expansions, or configure a chat model.",
         )
     judgements = _judged(cases)
-    given = [*directories, *([f"--index {index}"] if index is not None else []), *(["--rerank"] if rerank else [])]
-    model = fit(cases) | {"trained": _account(judgements["all"], given)}
+    options = {"--index": index, "--queries": queries, "--qrels": qrels, "--expansions": expansions}
+    named = [(name, Path(value).name) for name, value in options.items() if value is not None]
+    words = [*(folder.name for folder in directories), *chain(*named), *(["--rerank"] if rerank else [])]
+    model = fit(cases) | {"trained": _account(judgements["all"], words)}
     _write(write, model)
     _tell(judgements, write, json=json)
 
@@ -135,12 +137,12 @@ def _runs(file: Path | None) -> list[RecordedRun | None]:
 
 async def _cases(sources: Sequence[_Source], effective: Settings, *, rerank: bool) -> list[Case]:
     cases: list[Case] = []
-    async with _opened(effective) as runtime:
+    async with open_runtime(_with_shipped_model(effective), recorded=True) as runtime:
         for source in sources:
+            judged = source.judged
+            if source.collection is not None:
+                judged = replace(judged, index=await loaded(runtime, source.collection))
             with progress() as bar:
-                judged = source.judged
-                if source.collection is not None:
-                    judged = await _loaded(runtime, source.collection, judged, bar)
                 total = len(judged.queries) * len(source.runs) * SEARCHES
                 task = bar.add_task(f"searching {judged.group}", total=total)
                 for run in source.runs:
@@ -149,23 +151,10 @@ async def _cases(sources: Sequence[_Source], effective: Settings, *, rerank: boo
     return cases
 
 
-@asynccontextmanager
-async def _opened(effective: Settings) -> AsyncIterator[Runtime]:
-    """With the shipped model: one that fits no more is no reason not to make another."""
+def _with_shipped_model(effective: Settings) -> Settings:
+    """A model that fits no more is no reason not to make another."""
     expander = effective.expander.model_copy(update={"policy": None})
-    async with open_runtime(effective.model_copy(update={"expander": expander}), recorded=True) as runtime:
-        yield runtime
-
-
-async def _loaded(runtime: Runtime, collection: Collection, judged: Judged, bar: Progress) -> Judged:
-    """The same with the published index of the corpus; made if it is not there or not complete."""
-    name, admin = collection.index_name(runtime.analyzer.fingerprint), runtime.engine.admin
-    if not any(status.alias == name and status.complete for status in await admin.status()):
-        task = bar.add_task(f"loading {judged.group}", total=None)
-        made = await admin.load(name, collection.documents(), progress=lambda count: bar.update(task, completed=count))
-        if not made.live:
-            await admin.swap(name)
-    return Judged(group=judged.group, index=name, queries=judged.queries, qrels=judged.qrels)
+    return effective.model_copy(update={"expander": expander})
 
 
 def _judged(cases: Sequence[Case]) -> dict[str, Judgement]:
@@ -175,9 +164,10 @@ def _judged(cases: Sequence[Case]) -> dict[str, Judgement]:
     return {group: judge(cases, chosen, group) for group in groups} | {"all": judge(cases, chosen)}
 
 
-def _account(judgement: Judgement, given: Sequence[Any]) -> dict[str, Any]:
+def _account(judgement: Judgement, words: Sequence[str]) -> dict[str, Any]:
+    """How the model was made; of files the names alone, for the model may go elsewhere."""
     return {
-        "command": shlex.join(["searchsvc", "policy", "train", *(Path(str(each)).name for each in given)]),
+        "command": shlex.join(["searchsvc", "policy", "train", *words]),
         "date": datetime.datetime.now(tz=datetime.UTC).date().isoformat(),
         "analysis": ANALYSIS_VERSION,
         "queries": judgement.queries,

@@ -84,6 +84,10 @@ def test_an_index_of_ones_own_is_learned_from(capsys, collection, tmp_path):
     )
 
     assert told["judged"]["mine"]["cases"] == 3
+    trained = json.loads((tmp_path / "gain-model.json").read_text("utf-8"))["trained"]
+    assert trained["command"] == (
+        "searchsvc policy train --index mine --queries queries.jsonl --qrels qrels.tsv --expansions said.jsonl"
+    )
 
 
 def test_without_expansions_and_chat_model_there_is_nothing_to_learn_from(capsys, collection):
