@@ -19,10 +19,10 @@ from searchsvc.errors import (
 )
 from searchsvc.expansion.guard.breaker import COOL_S
 from searchsvc.expansion.guard.pacing import Pace
-from searchsvc.expansion.guard.warming import EXPECTED_TOKENS, most_frequent, warm
+from searchsvc.expansion.guard.warming import most_frequent, warm
 from searchsvc.model import Form
 from searchsvc.protocols import ExpandRequest
-from searchsvc.result import Expansion, ModelCall
+from searchsvc.result import Expansion
 
 
 @dataclass
@@ -32,8 +32,8 @@ class Time:
     async def sleep(self, seconds: float) -> None:
         self.now += seconds
 
-    def pace(self, rpm: float | None = None, max_tokens: int | None = None) -> Pace:
-        return Pace(rpm, None, max_tokens, clock=lambda: self.now, sleep=self.sleep)
+    def pace(self, rpm: float | None = None) -> Pace:
+        return Pace(rpm, clock=lambda: self.now, sleep=self.sleep)
 
 
 @dataclass
@@ -41,7 +41,6 @@ class LoggedExpander:
     """Fails each query of `errors` with the next of its errors, until there is none left."""
 
     errors: Mapping[str, list[SearchError]] = field(default_factory=dict)
-    tokens: int = 100
     asked: list[str] = field(default_factory=list)
     default_form: Form = Form.MIXTURE
     default_weight: float = 0.5
@@ -52,17 +51,15 @@ class LoggedExpander:
         waiting = self.errors.get(request.user_query)
         if waiting:
             raise waiting.pop(0)
-        call = ModelCall(model="m", input_tokens=self.tokens)
-        return Expansion(method="llm", text="", terms=(), doc_count=1, calls=(call,) if self.tokens else ())
+        return Expansion(method="llm", text="", terms=(), doc_count=1)
 
 
 async def test_each_query_is_asked_once_the_most_frequent_first() -> None:
-    expander, told = LoggedExpander(), list[int]()
-    warmed = await warm(["b", "a", "A ", "c", "a", "B", " "], expander, Time().pace(), told.append)
+    expander = LoggedExpander()
+    warmed = await warm(["b", "a", "A ", "c", "a", "B", " "], expander, Time().pace())
 
     assert expander.asked == ["a", "b", "c"]
     assert (warmed.done, warmed.failed, warmed.stopped) == (3, 0, "")
-    assert told == [1, 2, 3]
 
 
 async def test_it_keeps_its_pace() -> None:
@@ -114,19 +111,6 @@ async def test_what_refuses_all_queries_stops_it(error: SearchError) -> None:
 
     assert expander.asked == ["a", "b"]
     assert (warmed.done, warmed.stopped) == (1, error.message)
-
-
-async def test_the_end_of_the_budget_stops_it() -> None:
-    warmed = await warm("abcd", LoggedExpander(), Time().pace(max_tokens=EXPECTED_TOKENS + 100))
-
-    assert warmed.done == 2
-    assert "200 tokens are used" in warmed.stopped
-
-
-async def test_what_is_cached_costs_no_tokens() -> None:
-    warmed = await warm("abcdef", LoggedExpander(tokens=0), Time().pace(max_tokens=EXPECTED_TOKENS))
-
-    assert warmed.done == 6
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 
@@ -16,13 +16,11 @@ from searchsvc.errors import (
 )
 from searchsvc.expansion.guard.breaker import COOL_S
 from searchsvc.expansion.guard.completions import normalised
-from searchsvc.expansion.guard.pacing import BudgetSpent, Pace
+from searchsvc.expansion.guard.pacing import Pace
 from searchsvc.model import Deadline
 from searchsvc.protocols import Expander, ExpandRequest
 from searchsvc.result import Expansion
 
-EXPECTED_TOKENS = 500
-"""Of one completion with its prompt."""
 _WAIT_MS = 60_000
 """For one query: longer than any call may take, so that none is given up as late."""
 _TERMS = 64
@@ -40,20 +38,16 @@ class WarmUp:
     """Why it ended before the last query; empty: it did not."""
 
 
-async def warm(
-    queries: Iterable[str], expander: Expander, pace: Pace, progress: Callable[[int], None] = lambda _: None
-) -> WarmUp:
+async def warm(queries: Iterable[str], expander: Expander, pace: Pace) -> WarmUp:
     """Expands every query once, the most frequent first; those that are cached cost no call.
 
-    A refusal of one query is counted; what would refuse them all stops it, as do the end of the budget and a quota that
-    does not pass. `progress` hears
-    how many queries are through.
+    A refusal of one query is counted; what would refuse them all stops it, as does a quota that does not pass.
     """
     done = failed = 0
     for query in most_frequent(queries):
         try:
-            expansion = await pace.paced(partial(_expanded, expander, query), EXPECTED_TOKENS)
-        except (BudgetSpent, BackendRejected, ExternalForbidden, InvalidRequest, QuotaExceeded) as error:
+            await pace.paced(partial(_expanded, expander, query))
+        except (BackendRejected, ExternalForbidden, InvalidRequest, QuotaExceeded) as error:
             return WarmUp(done=done, failed=failed, stopped=str(error))
         except StageError as error:
             failed += 1
@@ -61,8 +55,6 @@ async def warm(
                 pace.hold(COOL_S)
         else:
             done += 1
-            pace.spent(sum((call.input_tokens or 0) + (call.output_tokens or 0) for call in expansion.calls))
-        progress(done + failed)
     return WarmUp(done=done, failed=failed)
 
 
