@@ -147,6 +147,7 @@ async def test_a_running_search_sees_the_words_of_an_append(
     assert await engine.open(name) is after
 
 
+@pytest.mark.slow
 async def test_a_load_that_is_cut_off_while_words_are_compared_leaves_the_old_ones_in_use(
     engine: ElasticEngine, es_url: str, name: str
 ) -> None:

@@ -118,6 +118,7 @@ async def test_what_json_cannot_hold_is_not_written(store: StateStore, value: di
     assert await store.read("switches", "live") is None
 
 
+@pytest.mark.slow
 async def test_eight_concurrent_writers_lose_nothing(store: StateStore) -> None:
     async def add_ten(writer: int) -> int:
         conflicts = 0

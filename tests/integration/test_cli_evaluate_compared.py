@@ -136,6 +136,7 @@ async def test_a_live_search_does_not_wait_for_an_expansion_that_is_late(capsys,
     assert llm["measures"] == plain["measures"]
 
 
+@pytest.mark.slow  # a process of its own
 async def test_ctrl_c_keeps_the_queries_that_all_variants_have_answered(collection, tmp_path):
     process: asyncio.subprocess.Process | None = None
 

@@ -247,6 +247,7 @@ async def test_the_tokens_that_are_allowed_are_not_passed(capsys, monkeypatch, t
     assert len(lines(tmp_path)) == 1
 
 
+@pytest.mark.slow  # a process of its own
 async def test_ctrl_c_keeps_what_is_done_and_says_so(tmp_path, batch):
     process: asyncio.subprocess.Process | None = None
     chat = Chat()

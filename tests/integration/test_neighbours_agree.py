@@ -16,7 +16,7 @@ from searchsvc.result import Expansion
 from tests.support.elastic import delete_indices, elastic_engine, own_name, soon
 from tests.support.embedded import analyzer
 
-pytestmark = pytest.mark.es
+pytestmark = [pytest.mark.es, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from searchsvc.forms import MAX_TERMS, distinct_terms
@@ -31,6 +31,7 @@ def test_a_term_without_weight_asks_for_nothing() -> None:
     assert distinct_terms(weighted(term("a", 0.0), term("b", -1.0))) == ((), 0)
 
 
+@settings(max_examples=20)
 @given(st.integers(1, 300), st.integers())
 def test_the_heaviest_stay_of_more_than_elasticsearch_takes(more: int, seed: int) -> None:
     random = Random(seed)

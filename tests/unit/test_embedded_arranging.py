@@ -130,7 +130,7 @@ async def test_where_nothing_is_found_nothing_is_counted(library, text: str) -> 
 VALUES = st.lists(st.sampled_from(("p", "q", "r", None)), min_size=1, max_size=12)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(values=VALUES, descending=st.booleans(), top_k=st.integers(1, 15))
 async def test_the_order_of_any_documents_is_that_of_a_plain_sort(tmp_path_factory, values, descending, top_k) -> None:
     documents = [Document(doc_id=f"{place * 5 % 13:02}", text="word", lang=value) for place, value in enumerate(values)]

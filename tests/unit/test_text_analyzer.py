@@ -214,6 +214,7 @@ def test_several_threads_get_the_terms_of_one() -> None:
     assert list(got.values()) == [expected] * 4
 
 
+@pytest.mark.slow
 def test_jieba_is_loaded_quietly_and_leaves_its_global_dictionary_and_the_shared_temporary_folder_alone(
     tmp_path: Path,
 ) -> None:

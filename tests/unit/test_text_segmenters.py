@@ -41,7 +41,7 @@ def _differences(documents: Iterable[Document]) -> list[str]:
     return [text for text in texts if JIEBA.terms(text) != RJIEBA.terms(text)]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.text(HAN, max_size=30) | st.text(COMMON, max_size=30) | st.lists(st.sampled_from(DEMO_WORDS)).map("".join))
 def test_jieba_and_rjieba_cut_any_chinese_text_alike(text: str) -> None:
     assert JIEBA.terms(text) == RJIEBA.terms(text)
@@ -79,6 +79,7 @@ def with_user_words(tmp_path_factory: pytest.TempPathFactory) -> tuple[Analyzer,
     return Analyzer(dictionary, segmenter="jieba"), Analyzer(dictionary, segmenter="rjieba")
 
 
+@pytest.mark.slow  # a dictionary of one's own is built anew for each analyser
 @settings(max_examples=400, deadline=None)
 @given(words=st.lists(st.sampled_from([*DEMO_WORDS, *USER_WORDS])))
 def test_a_user_dictionary_works_the_same_in_both(with_user_words: tuple[Analyzer, Analyzer], words: list[str]) -> None:
