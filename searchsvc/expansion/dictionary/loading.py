@@ -13,6 +13,8 @@ from searchsvc.text import Analyzer
 
 LEXICON = Path(__file__).with_name("it.synonyms.txt")
 """Words of information technology, Chinese and English."""
+_LEXICONS: dict[str, SynonymTable] = {}
+"""By fingerprint of the text analysis."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,10 +34,18 @@ def load_dictionary(
     Raises ConfigurationError that names the file, and its line.
     """
     rules = [rule for path in files for rule in read_rules(path)]
-    shipped = read_rules(LEXICON) if lexicon else ()
-    if not (rules or shipped) and wordnet is None:
+    if not (rules or lexicon) and wordnet is None:
         return None
-    return Dictionary(
-        table=SynonymTable(rules, analyzer, beneath=shipped),
-        wordnet=None if wordnet is None else WordNet(wordnet, analyzer),
-    )
+    if rules or not lexicon:
+        table = SynonymTable(rules, analyzer, beneath=read_rules(LEXICON) if lexicon else ())
+    else:
+        table = _lexicon(analyzer)
+    return Dictionary(table=table, wordnet=None if wordnet is None else WordNet(wordnet, analyzer))
+
+
+def _lexicon(analyzer: Analyzer) -> SynonymTable:
+    """The lexicon alone, analysed once in a process: it takes 50 ms, and evaluations open several runtimes."""
+    known = _LEXICONS.get(analyzer.fingerprint)
+    if known is None:
+        known = _LEXICONS[analyzer.fingerprint] = SynonymTable((), analyzer, beneath=read_rules(LEXICON))
+    return known
