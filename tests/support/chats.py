@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from searchsvc.errors import StageError
-from searchsvc.expansion.guard.completions import CompletionRequest
+from searchsvc.expansion.guard.chat import GuardedChat
+from searchsvc.expansion.guard.completions import Completion, CompletionRequest
 from searchsvc.model import Deadline
 from searchsvc.protocols import ChatReply
 from searchsvc.result import ModelCall
@@ -62,3 +63,26 @@ def completion_request(query: str = "a query", **changed: Any) -> CompletionRequ
         "temperature": 0.2,
     }
     return CompletionRequest(query=query, **{**fields, **changed})
+
+
+def anything(reply: ChatReply) -> None:
+    """A check that everything passes."""
+
+
+async def ask(
+    guarded: GuardedChat,
+    query: str = "a query",
+    *,
+    within_ms: float = 1000,
+    check: Callable[[ChatReply], object] = anything,
+    **changed: Any,
+) -> Completion:
+    return await guarded.complete(
+        completion_request(query, **changed), deadline=Deadline.after_ms(within_ms), check=check
+    )
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(2):
+        while not condition():  # noqa: ASYNC110 - what is waited for sets no event
+            await asyncio.sleep(0.001)
