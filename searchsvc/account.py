@@ -50,8 +50,12 @@ class ExpansionNotes:
         self._terms: tuple[ExpansionTerm, ...] = ()
 
     def join(self, joined: Joined) -> None:
-        """The expansions join the query like this; what they proposed is kept where nothing joins it."""
-        self.joined, self._terms = joined, joined.terms or self._terms
+        """The expansions join the query like this."""
+        self.joined, self._terms = joined, joined.terms
+
+    def join_lists_only(self, joined: Joined) -> None:
+        """The mixture is not worth it, and `joined` has none; what was proposed for it stays in the account."""
+        self.joined = joined
 
     def shadow(self, *, expand: bool) -> None:
         """The query is left as it is, whatever was decided; that is noted."""

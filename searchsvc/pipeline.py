@@ -226,7 +226,7 @@ class Pipeline:
         base, joined, main = first.base.ranking, found.joined, found.joined.main
         if not choice.weight:
             joined = replace(joined, main=None)
-            account.expansion.join(joined)
+            account.expansion.join_lists_only(joined)
             return _Found(joined=joined, main=base, lists=found.lists) if found.lists else None
         if account.request.expansion.weight is not None or main is None or main.weight == choice.weight:
             return found

@@ -170,6 +170,7 @@ async def test_lists_stay_where_the_mixture_is_not_worth_it() -> None:
     assert (result.expansion.decision, result.expansion.form) == ("expanded", Form.ZSCORE)
     assert result.expansion.explanation == "zscore 0.5 with a list of 1 terms by other"
     assert result.expanded_query == "slow net more"
+    assert [term.term for term in result.expansion.terms] == ["extra", "more"]
 
 
 async def test_lists_stay_beside_a_mixture_of_another_weight() -> None:
