@@ -154,6 +154,14 @@ def held(reply: Any) -> dict[str, frozenset[str]]:
         return {hit["_id"]: frozenset(hit.get("matched_queries", ())) for hit in reply["hits"]["hits"]}
 
 
+def texts(reply: Any) -> tuple[list[tuple[str, str]], list[Any]]:
+    """Title and text of each document, and the place of the last one; both empty if there is none."""
+    with shape("a search"):
+        found = reply["hits"]["hits"]
+        read = [(hit["_source"].get("title", ""), hit["_source"].get("text", "")) for hit in found]
+        return read, found[-1]["sort"] if found else []
+
+
 def failed_items(reply: Any) -> list[FailedItem]:
     """The documents of a bulk request that were not stored; most often none."""
     with shape("a bulk request"):

@@ -109,6 +109,12 @@ def holding_body(terms: Sequence[str], doc_ids: Sequence[str]) -> dict[str, Any]
     }
 
 
+def texts_body(size: int, after: Sequence[Any]) -> dict[str, Any]:
+    """Title and text of `size` documents by doc_id; `after`: the place of the last one read, empty for the first."""
+    body = {"size": size, "sort": [{"doc_id": "asc"}], "_source": ["title", "text"], "track_total_hits": False}
+    return {**body, "search_after": list(after)} if after else body
+
+
 def document_lines(document: Document, tokens: Sequence[str]) -> bytes:
     """The two lines of a bulk request that put one document, whatever stood under its id."""
     extra = dict(document.extra)

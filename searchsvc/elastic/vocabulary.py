@@ -14,8 +14,8 @@ from searchsvc.elastic import hits, terms
 from searchsvc.elastic.bulk import BulkWriter
 from searchsvc.elastic.calls import Searches
 from searchsvc.elastic.errors import translated
-from searchsvc.elastic.hits import PhysicalIndex, shape
-from searchsvc.elastic.query import frequencies_body
+from searchsvc.elastic.hits import PhysicalIndex
+from searchsvc.elastic.query import frequencies_body, texts_body
 from searchsvc.elastic.takeover import check_held
 from searchsvc.elastic.terms import Head, StoredWord
 from searchsvc.errors import BackendUnavailable, UnknownIndex
@@ -35,6 +35,7 @@ _READ_TOGETHER = 1000
 """Documents."""
 _TIMEOUT_MS = 60_000
 """Of one call."""
+_AGAIN = "Load again: nothing is lost."
 
 Report = Callable[[int, int], None]
 """Told the number of words done so far, and that of all."""
@@ -106,16 +107,10 @@ class VocabularyLoad:
         forms = WordForms()
         after: list[Any] = []
         while True:
-            body = {"size": _READ_TOGETHER, "sort": [{"doc_id": "asc"}], "_source": ["title", "text"]}
-            paged = {**body, "search_after": after} if after else body
-            page = await self._searched(index, {**paged, "track_total_hits": False})
-            with shape("a search"):
-                found = page["hits"]["hits"]
-                texts = [(hit["_source"].get("title", ""), hit["_source"].get("text", "")) for hit in found]
-                after = found[-1]["sort"] if found else []
-            if not texts:
+            page, after = hits.texts(await self._searched(index, texts_body(_READ_TOGETHER, after)))
+            if not page:
                 return forms
-            await asyncio.to_thread(self._count, forms, texts)
+            await asyncio.to_thread(self._count, forms, page)
 
     def _count(self, forms: WordForms, texts: Sequence[tuple[str, str]]) -> None:
         for title, text in texts:
@@ -166,9 +161,6 @@ class VocabularyLoad:
                 index for index in reply.body if terms.is_outdated(index, kept=made, physical=target.index, there=there)
             ]
             await self._client.indices.update_aliases(body=terms.publish_body(target.index, made, outdated))
-
-
-_AGAIN = "Load again: nothing is lost."
 
 
 def _soon() -> Deadline:
