@@ -46,11 +46,20 @@ def index(capsys, tmp_path):
     return "mine"
 
 
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory):
+    """A data folder with the demo corpus as an index."""
+    folder = tmp_path_factory.mktemp("demo")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SEARCHSVC_DATA_DIR", str(folder))
+        main(["index", "load", str(DEMO / "corpus.jsonl"), "--index", "demo"])
+    return folder
+
+
 @pytest.fixture
-def demo(capsys, tmp_path):
-    """The demo corpus as an index, and as a file some of its queries."""
-    main(["index", "load", str(DEMO / "corpus.jsonl"), "--index", "demo"])
-    capsys.readouterr()
+def demo(monkeypatch, loaded, tmp_path):
+    """That index, and as a file some of the demo's queries."""
+    monkeypatch.setenv("SEARCHSVC_DATA_DIR", str(loaded))
     path = tmp_path / "some.jsonl"
     path.write_text("".join((DEMO / "queries.jsonl").read_text("utf-8").splitlines(keepends=True)[:12]), "utf-8")
     return "--index", "demo", "--queries", path

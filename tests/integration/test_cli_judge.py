@@ -177,6 +177,7 @@ class TestKeys:
         assert read.sources["human"] == 2
         assert read.sources[SOURCE] == sum(map(len, read.grades.values())) - 2 > 0
 
+    @pytest.mark.slow  # a process of its own
     def test_kill_9_at_a_terminal_loses_nothing(self, judge):
         ours, theirs = pty.openpty()
         command = [sys.executable, "-m", "searchsvc", "judge", "--queries", "queries.jsonl", *VARIANTS]

@@ -90,6 +90,7 @@ def test_the_first_own_file_takes_the_place_of_the_demo_that_serve_loaded(capsys
     }
 
 
+@pytest.mark.slow  # a process of its own
 def test_serve_loads_no_demo_beside_an_index_that_is_being_made(capsys, data_dir):
     main(["index", "create", "documents", "--json"])
     made = json.loads(capsys.readouterr().out)["index"]

@@ -52,7 +52,7 @@ async def own(es_url: str, engine: ElasticEngine) -> AsyncIterator[str]:
     await delete_indices(es_url, [name])
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     window=st.lists(st.sampled_from([each.doc_id for each in DOCUMENTS]), unique=True, max_size=40),
     shown=st.integers(0, 40),

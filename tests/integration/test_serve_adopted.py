@@ -65,6 +65,7 @@ def refusal(*command: str) -> str:
     return ended.stderr
 
 
+@pytest.mark.slow  # a process of its own
 def test_tables_that_do_not_fit_end_the_start_with_all_that_is_wrong(name: str) -> None:
     tables(f'[indices.{name}]\ntext_fields = ["titel", "comments.text"]\n[indices.other]\ntext_fields = ["x"]\n')
 
