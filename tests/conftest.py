@@ -22,7 +22,7 @@ from tests.support.elasticsearch import LocalCluster, one_node
 NO_ELASTICSEARCH = "no Elasticsearch: "
 NO_EQUIPMENT = "no test equipment: "
 
-# a busy machine is no failure; every run tries others, and a hundred took a tenth of the suite's time
+# a busy machine is no failure; 40 examples in a run, and every run tries others
 settings.register_profile("searchsvc", deadline=None, max_examples=40)
 settings.load_profile("searchsvc")
 

@@ -13,7 +13,7 @@ from searchsvc.expansion.dictionary.loading import LEXICON, load_dictionary
 from searchsvc.expansion.dictionary.synonyms import Rule, read_rules
 from searchsvc.expansion.dictionary.table import SynonymTable
 from searchsvc.expansion.dictionary.words import Match, keyed_words
-from searchsvc.text import is_stop_word
+from searchsvc.text import Analyzer, is_stop_word
 from searchsvc.text.words import is_han
 from tests.support.analyzers import analyzer
 
@@ -199,6 +199,20 @@ def test_the_mass_of_a_match_is_its_words_that_say_something() -> None:
 def test_an_entry_without_an_index_term_is_named() -> None:
     with pytest.raises(ConfigurationError, match=r"own\.txt, line 4: '\?\?\?' has no word that is indexed"):
         SynonymTable((rule("???|question", line=4),), analyzer())
+
+
+def test_the_lexicon_is_analysed_once_for_each_analysis(tmp_path: Path) -> None:
+    own = tmp_path / "words.txt"
+    own.write_text("空指针异常 5 n\n", "utf-8")
+
+    first, again = load_dictionary((), Analyzer()), load_dictionary((), Analyzer())
+    other = load_dictionary((), Analyzer(own))
+
+    assert first is not None
+    assert again is not None
+    assert other is not None
+    assert first.table is again.table
+    assert first.table is not other.table
 
 
 def test_without_files_lexicon_and_wordnet_there_is_no_dictionary(tmp_path: Path) -> None:

@@ -207,7 +207,7 @@ async def test_stats_account_for_every_request() -> None:
         "output_tokens": 34,
         "in_flight": 0,
         "circuit": "closed",
-        "paused_s": 0.0,
+        "paused_ms": 0,
         "cache": "memory",
         "cached": 2,
     }

@@ -116,7 +116,7 @@ class GuardedChat:
             "output_tokens": self._counts["tokens out"],
             "in_flight": self._endpoint.in_flight,
             "circuit": self._endpoint.breaker.state,
-            "paused_s": round(self._endpoint.paused_s, 1),
+            "paused_ms": round(self._endpoint.paused_s * 1000),
             "cache": self._cache.place,
             "cached": len(self._cache),
         }
