@@ -10,11 +10,11 @@ from searchsvc.errors import Reason
 from searchsvc.evaluation.runner import Meter, Search
 from searchsvc.evaluation.variants import Variant
 from searchsvc.expansion.guard.pacing import Pace
+from searchsvc.expansion.llm import METHOD
 from searchsvc.expansion.prompts import DEFAULT_PROMPT, find_prompt, language_of
 from searchsvc.model import Mode, SearchRequest, Wait
 from searchsvc.result import SearchResult
 
-_LLM = "llm"
 _HOLDS_S = (10.0, 60.0)
 """How long nothing is asked after a quota was reached, the first time and the second."""
 _BYTES_A_TOKEN = 4
@@ -37,7 +37,7 @@ class Expected:
 def asks_model(variant: Variant, default_methods: Sequence[str]) -> bool:
     """Whether the expansions of the variant ask the chat model."""
     methods = [share.name for share in variant.expansion.methods] or default_methods
-    return variant.expansion.mode is not Mode.OFF and _LLM in methods
+    return variant.expansion.mode is not Mode.OFF and METHOD in methods
 
 
 def expected(

@@ -13,11 +13,12 @@ import orjson
 
 from searchsvc.errors import ConfigurationError
 from searchsvc.evaluation.runner import Search
+from searchsvc.expansion.llm import METHOD
 from searchsvc.expansion.runs import Record, parse_record, read_records, text_key
 from searchsvc.model import SearchRequest
 from searchsvc.result import Expansion, ModelCall, SearchResult
 
-ASKING = "llm"
+ASKING = METHOD
 """The method that asks a chat model: what any other proposes costs nothing to find again."""
 _GZIP = b"\x1f\x8b"
 _BEGINNING = b'{"id":'

@@ -15,7 +15,7 @@ from searchsvc.protocols import ExpandRequest, TermStatistics
 from searchsvc.result import Expansion
 from searchsvc.text import Analyzer
 
-_METHOD = "llm"
+METHOD = "llm"
 
 
 class LlmExpander:
@@ -70,9 +70,9 @@ class LlmExpander:
             [each.term for each in found], deadline=request.deadline, caller=request.caller
         )
         return Expansion(
-            method=_METHOD,
+            method=METHOD,
             text=answer.text,
-            terms=proposed(found, counts, source=_METHOD, limit=request.terms),
+            terms=proposed(found, counts, source=METHOD, limit=request.terms),
             doc_count=counts.doc_count,
             prompt_id=prompt.id,
             calls=completion.calls,
@@ -111,4 +111,4 @@ async def _passages(prompt: Prompt, request: ExpandRequest) -> tuple[str, ...]:
 def _nothing_to_read(prompt: Prompt, request: ExpandRequest) -> Expansion:
     why = "there is no first retrieval" if request.first_pass is None else "the first retrieval found nothing to read"
     nothing = f"The prompt {prompt.id} works on passages of the index, and {why}: the model was not asked."
-    return Expansion(method=_METHOD, text="", terms=(), doc_count=0, prompt_id=prompt.id, detail={"nothing": nothing})
+    return Expansion(method=METHOD, text="", terms=(), doc_count=0, prompt_id=prompt.id, detail={"nothing": nothing})
