@@ -8,6 +8,7 @@ import pytest
 from searchsvc.cli import main
 from searchsvc.evaluation.variants import KEYS
 from tests.support.collections import CORPUS, QRELS, QUERIES, write_collection, write_jsonl
+from tests.support.commands import refusal
 from tests.support.model_servers import FakeReranker, serving
 
 PLAIN = "plain:expansion=off,rerank=off"
@@ -30,10 +31,7 @@ def evaluate(capsys, *tokens):
 
 
 def error(capsys, *tokens):
-    with pytest.raises(SystemExit) as caught:
-        main(["evaluate", *map(str, tokens)])
-    assert caught.value.code == 2
-    return " ".join(capsys.readouterr().err.split())
+    return refusal(capsys, "evaluate", *tokens)
 
 
 def statuses(capsys):

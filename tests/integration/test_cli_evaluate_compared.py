@@ -13,6 +13,7 @@ from aiohttp import web
 
 from searchsvc.cli import main
 from tests.support.collections import QUERIES, write_collection
+from tests.support.commands import refusal
 from tests.support.model_servers import chat_answer, serving
 
 PLAIN = "plain:expansion=off,rerank=off"
@@ -37,10 +38,7 @@ def evaluate(capsys, *tokens):
 
 
 def error(capsys, *tokens):
-    with pytest.raises(SystemExit) as caught:
-        main(["evaluate", *map(str, tokens)])
-    assert caught.value.code == 2
-    return " ".join(capsys.readouterr().err.split())
+    return refusal(capsys, "evaluate", *tokens)
 
 
 async def chat(request):

@@ -7,6 +7,7 @@ import pytest
 from searchsvc.cli import main
 from searchsvc.policy.files import read_model
 from tests.support.collections import QUERIES, write_collection, write_jsonl
+from tests.support.commands import refusal
 
 TEXTS = {"q1": "network name dns resolve", "q2": "空指针异常 对象 null", "q3": "large logs disk files network"}
 
@@ -39,10 +40,7 @@ def train(capsys, *tokens):
 
 
 def error(capsys, *tokens):
-    with pytest.raises(SystemExit) as caught:
-        main(["policy", "train", *map(str, tokens)])
-    assert caught.value.code == 2
-    return " ".join(capsys.readouterr().err.split())
+    return refusal(capsys, "policy", "train", *tokens)
 
 
 def test_a_model_is_learned_from_recorded_expansions_and_can_be_used(capsys, collection, monkeypatch, tmp_path):

@@ -9,6 +9,7 @@ from aiohttp import web
 from searchsvc.cli import main
 from searchsvc.evaluation.variants import parse_variant
 from tests.support.collections import CORPUS, write_collection, write_jsonl
+from tests.support.commands import refusal
 from tests.support.model_servers import chat_answer, serving
 
 FEW = ("--variant", "v:expansion=llm,rerank=off", "--weights", "0.3,0.6", "--terms", "8")
@@ -31,10 +32,7 @@ def tune(capsys, *tokens):
 
 
 def error(capsys, *tokens):
-    with pytest.raises(SystemExit) as caught:
-        main(["tune", *map(str, tokens)])
-    assert caught.value.code == 2
-    return " ".join(capsys.readouterr().err.split())
+    return refusal(capsys, "tune", *tokens)
 
 
 async def chat(request):
