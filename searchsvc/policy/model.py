@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
 from searchsvc.errors import ConfigurationError
-from searchsvc.policy.evidence import WORDS
+from searchsvc.policy.evidence import RERANK_WORDS, WORDS
 from searchsvc.text import ANALYSIS_VERSION
 
 KIND = "searchsvc gain model"
@@ -88,8 +89,8 @@ class GainModel:
         try:
             _check(value)
             return cls(
-                weights=tuple(float(each) for each in value["weights"]),
-                risk=float(value["risk"]),
+                weights=_weights(value["weights"]),
+                risk=_number(value["risk"]),
                 retrieval=_lines(value["retrieval"], len(value["weights"])),
                 reranked=None if value["reranked"] is None else _lines(value["reranked"], len(value["weights"])),
             )
@@ -148,14 +149,16 @@ def _check(value: Mapping[str, Any]) -> None:
         raise ConfigurationError(
             f"The gain model reads what this version does not measure: {', '.join(unknown)}.", hint=_RETRAIN
         )
+    if not RERANK_WORDS.keys().isdisjoint(value["retrieval"]["features"]):
+        raise ValueError("the part without a reranker reads a reranker's scores")
 
 
 def _lines(value: Mapping[str, Any], weights: int) -> Lines:
     """Raises ValueError where a part does not fit the others."""
     features = value["features"]
     lines = Lines(
-        means={name: float(each["mean"]) for name, each in features.items()},
-        scales={name: float(each["scale"]) for name, each in features.items()},
+        means={name: _number(each["mean"]) for name, each in features.items()},
+        scales={name: _number(each["scale"]) for name, each in features.items()},
         gains=tuple(_line(each) for each in value["gain"]),
         harms=tuple(_line(each) for each in value["harm"]),
     )
@@ -168,6 +171,22 @@ def _lines(value: Mapping[str, Any], weights: int) -> Lines:
     return lines
 
 
+def _weights(value: Sequence[Any]) -> tuple[float, ...]:
+    """Raises ValueError where there is none, or one that is no weight of a mixture."""
+    weights = tuple(_number(each) for each in value)
+    if not weights or min(weights) <= 0 or max(weights) > 1:
+        raise ValueError("the weights are not one or more numbers above 0, at most 1")
+    return weights
+
+
+def _number(value: Any) -> float:
+    """Python's JSON reader takes NaN and Infinity for numbers. Raises ValueError for them."""
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"{number} is no finite number")
+    return number
+
+
 def _line(value: Mapping[str, Any]) -> Line:
-    coefficients = {name: float(each) for name, each in value["coefficients"].items()}
-    return Line(mean=float(value["mean"]), coefficients=coefficients)
+    coefficients = {name: _number(each) for name, each in value["coefficients"].items()}
+    return Line(mean=_number(value["mean"]), coefficients=coefficients)

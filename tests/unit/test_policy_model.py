@@ -164,3 +164,41 @@ def test_the_shipped_model_always_chooses_one_of_its_weights_or_none(seen):
     assert choice.weight in (0.0, *model.weights)
     assert 0 <= choice.harm_chance <= 1
     assert (choice.gain > 0) == (choice.weight > 0)
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("part", ["risk", "mean", "scale", "coefficient", "at the mean"])
+def test_a_number_that_is_not_finite_is_refused(part, number):
+    value = copy.deepcopy(written())
+    retrieval = value["retrieval"]
+    place, key = {
+        "risk": (value, "risk"),
+        "mean": (retrieval["features"]["agreement"], "mean"),
+        "scale": (retrieval["features"]["agreement"], "scale"),
+        "coefficient": (retrieval["gain"][0]["coefficients"], "agreement"),
+        "at the mean": (retrieval["harm"][1], "mean"),
+    }[part]
+    place[key] = number
+
+    with pytest.raises(ConfigurationError, match="no finite number"):
+        GainModel.from_json(value)
+
+
+@pytest.mark.parametrize("weights", [[0.3, 1.5], [0.0, 0.5], [-0.3, 0.5], [0.3, float("nan")]])
+def test_what_is_no_weight_of_a_mixture_is_refused(weights):
+    with pytest.raises(ConfigurationError, match="no whole gain model"):
+        GainModel.from_json(written(weights=weights))
+
+
+def test_a_model_without_weights_is_refused():
+    empty = lines([], [], agreement=(0.5, 0.1))
+
+    with pytest.raises(ConfigurationError, match="the weights are not one or more"):
+        GainModel.from_json(written(weights=[], retrieval=empty))
+
+
+def test_the_part_that_works_without_a_reranker_may_not_read_its_scores():
+    retrieval = lines([line(0.1, rerank_best=0.1)], [line(0.0, rerank_best=0.0)], rerank_best=(1.0, 1.0))
+
+    with pytest.raises(ConfigurationError, match="reads a reranker's scores"):
+        GainModel.from_json(written(weights=[0.5], retrieval=retrieval))
