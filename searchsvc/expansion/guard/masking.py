@@ -56,7 +56,7 @@ _KINDS = (
     _Kind(
         "key", re.compile(r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----(?:[A-Za-z0-9+/=\s]*-----END [A-Z ]{0,30}-----)?")
     ),
-    _Kind("credentials", re.compile(r"(?<=://)[^\s/:@]{1,100}:[^\s/@]{1,200}(?=@)")),
+    _Kind("credentials", re.compile(r"(?<=://)[^\s/:@]{1,100}:[^\s/]{1,200}(?=@)")),
     _Kind("key", re.compile(rf"{_START}eyJ[\w-]{{8,}}\.[\w-]{{8,}}(?:\.[\w-]*)?", re.ASCII)),  # JWT, RFC 7519
     _Kind("key", re.compile(rf"{_START}(?:sk|pk|rk)[-_][A-Za-z0-9_-]{{16,}}"), _has_both),
     _Kind("key", re.compile(rf"{_START}(?:AKIA|ASIA)[A-Z0-9]{{16}}{_END}")),
