@@ -161,6 +161,9 @@ async def _or_none(count: Callable[[], Awaitable[TermCounts]]) -> TermCounts | N
         return await count()
     except StageError:
         return None
+    except Exception:  # noqa: BLE001 - a bug in it costs the counts and not the search, and is logged whole
+        _log.exception("defect in counting the terms of a query")
+        return None
 
 
 def _late(method: str) -> ExpansionLate:

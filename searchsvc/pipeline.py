@@ -95,10 +95,9 @@ class Pipeline:
             base = await account.required(Stage.RETRIEVE, self.retriever.retrieve(first))
             early = await self._first_rerank(base.ranking, expanding, account)
             found = await self._expand(_First(query=query, base=base, early=early), expanding, account)
-        except BaseException:
+        finally:
             if expanding is not None:
-                expanding.abandon()
-            raise
+                expanding.abandon()  # the counts, too, which nobody reads where no expansion came
         retrieved = base.ranking if found is None else self._retrieved(found, request)
         return await self._finish(base, retrieved, found, early, account)
 

@@ -20,6 +20,7 @@ from searchsvc.model import (
     SearchRequest,
     Wait,
 )
+from searchsvc.policy.files import read_model
 from searchsvc.protocols import ExpandRequest
 from searchsvc.result import Expansion, SearchResult, Stage, StageStatus
 from tests.support.parts import FixedExpander, FixedReranker, FixedRetriever, pipeline, ranking
@@ -279,3 +280,28 @@ async def test_a_term_tells_how_many_hits_it_alone_brought(held: set[str], alone
     result = await _search(parts)
 
     assert [(term.term, term.hits_alone) for term in result.expansion.terms] == [("extra", alone)]
+
+
+class _Counting:
+    """Statistics that do not come."""
+
+    def __init__(self) -> None:
+        self.cancelled = False
+
+    async def document_frequencies(self, terms: Sequence[str], *, deadline, caller=None):
+        try:
+            await asyncio.sleep(5)
+        except asyncio.CancelledError:
+            self.cancelled = True
+            raise
+
+
+async def test_counts_that_nobody_needs_any_more_do_not_outlive_the_search() -> None:
+    statistics = _Counting()
+    failing = FixedExpander(error=BackendUnavailable("down"))
+    parts = replace(pipeline(FixedRetriever(_by_terms), expander=failing, statistics=statistics), policy=read_model())
+
+    await _search(parts, mode=Mode.AUTO)
+    await asyncio.sleep(0)
+
+    assert statistics.cancelled
