@@ -253,7 +253,7 @@ def test_a_reply_of_any_length_is_read_at_once(text: str, prompt: str) -> None:
     with contextlib.suppress(BadModelOutput):
         answered(text, prompt=prompt)
 
-    assert time.perf_counter() - started < 0.3
+    assert time.perf_counter() - started < 2  # a search that goes over the text again and again takes minutes
 
 
 def test_blanks_around_an_answer_do_not_count_for_its_length() -> None:

@@ -24,6 +24,8 @@ _WAIT_S = 0.05
 """How long an access waits for other processes: a search waits with it."""
 _AWAY_S = 60.0
 """How long a file that failed is left alone."""
+_BUSY_S = 1.0
+"""How long one that another process is writing to."""
 _TIDY_EVERY = 1000
 """Writes between two looks for what is expired."""
 _TABLE = "CREATE TABLE IF NOT EXISTS completions (key TEXT PRIMARY KEY, value TEXT NOT NULL, expires REAL NOT NULL)"
@@ -37,7 +39,7 @@ class CompletionStore:
     """One file that processes may share; each access opens it anew, in a worker thread.
 
     Keys are digests, so that it holds no query; completions it holds as they are. A file that is locked, damaged or
-    cannot be written is told once in the log, and is left alone for a minute each time.
+    cannot be written is told once in the log, and is left alone for a minute each time, a locked one for a second.
     """
 
     def __init__(self, folder: Path, *, clock: Callable[[], float] = time.time) -> None:
@@ -70,7 +72,8 @@ class CompletionStore:
         return found
 
     def _failed(self, error: Exception) -> None:
-        self._away_until = self._clock() + _AWAY_S
+        busy = isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode == sqlite3.SQLITE_BUSY
+        self._away_until = self._clock() + (_BUSY_S if busy else _AWAY_S)
         if not self.problem:
             _LOG.warning("The cache of completions works from memory alone: %s: %s.", self._path, error)
         self.problem = f"{self._path.name}: {error}"
