@@ -20,7 +20,7 @@ from searchsvc.result import ExpansionTerm
 from tests.support.elastic import delete_indices, elastic_engine, fill, own_name, query, raw_client, soon
 from tests.support.requests import wanted
 
-pytestmark = pytest.mark.es
+pytestmark = [pytest.mark.es, pytest.mark.slow]
 
 NETWORK = Document(doc_id="net", title="Fix a broken network connection", text="Restart the router.")
 PASSWORD = Document(doc_id="pw", title="Forgotten password", text="Reset the passwords of the account. Password!")

@@ -21,7 +21,7 @@ from searchsvc.wiring import Runtime, open_runtime
 from tests.support.elastic import delete_indices, own_name
 from tests.support.requests import wanted
 
-pytestmark = pytest.mark.es
+pytestmark = [pytest.mark.es, pytest.mark.slow]
 
 
 EDGES = (
