@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from searchsvc.errors import SearchError
+from searchsvc.errors import ConfigurationError, SearchError
 from searchsvc.evaluation.collection import Collection, read_collection
 from searchsvc.evaluation.comparison import difference
 from searchsvc.evaluation.measures import values
@@ -106,8 +106,7 @@ async def ranked(
     return values(MEASURES, collection.qrels, found)
 
 
-async def opened(runtime: Runtime, folder: Path) -> Bench:
-    collection = read_collection(folder)
+async def opened(runtime: Runtime, collection: Collection) -> Bench:
     index = collection.index_name(runtime.analyzer.fingerprint)
     if index not in await runtime.engine.names():
         await runtime.engine.admin.load(index, collection.documents(), progress=lambda _: None)
@@ -168,28 +167,40 @@ async def forms_table(bench: Bench, file: Path, runs: Sequence[str], only: str, 
     return table
 
 
-def whole_runs(file: Path, queries: Mapping[str, str]) -> list[str]:
-    """The runs that have a text for every query."""
+def recorded_runs(folder: Path, queries: Mapping[str, str]) -> tuple[Path, list[str]] | None:
+    """The file of recorded expansions and its runs that have a text for every query; None: there is no file.
+
+    Raises ConfigurationError if there is no such run.
+    """
+    there = [folder / name for name in ("expansions.jsonl", "expansions.jsonl.gz") if (folder / name).is_file()]
+    if not there:
+        return None
     found: dict[str, set[str]] = defaultdict(set)
-    for record in read_records(file):
+    for record in read_records(there[0]):
         found[record.run].add(record.query_id)
-    return sorted(run for run, ids in found.items() if ids >= queries.keys())
+    whole = sorted(run for run, ids in found.items() if ids >= queries.keys())
+    if not whole:
+        raise ConfigurationError(f"No run of {there[0]} has a text for each of the {len(queries)} queries.")
+    return there[0], whole
 
 
 async def run(arguments: argparse.Namespace) -> None:
     console = Console(width=110)
     loaded = load_settings(overrides={"engine": arguments.engine}).settings
-    async with open_runtime(loaded, recorded=True) as runtime:
-        for folder in arguments.collections:
-            bench = await opened(runtime, folder)
+    for folder in arguments.collections:
+        collection = read_collection(folder)
+        recorded = None if arguments.methods_only else recorded_runs(folder, collection.queries)
+        if recorded is None and arguments.forms_only:
+            raise ConfigurationError(f"{folder} has no expansions.jsonl and no expansions.jsonl.gz.")
+        async with open_runtime(loaded, recorded=True) as runtime:
+            bench = await opened(runtime, collection)
             with Progress(console=Console(stderr=True)) as progress:
                 if not arguments.forms_only:
                     console.print(await methods_table(bench, progress))
-                for name in ("expansions.jsonl", "expansions.jsonl.gz"):
-                    if (folder / name).is_file() and not arguments.methods_only:
-                        runs = whole_runs(folder / name, bench.collection.queries)
-                        runs = runs[:: max(1, len(runs) // arguments.runs)][: arguments.runs]
-                        console.print(await forms_table(bench, folder / name, runs, arguments.only, progress))
+                if recorded is not None:
+                    file, runs = recorded
+                    spread = runs[:: max(1, len(runs) // arguments.runs)][: arguments.runs]
+                    console.print(await forms_table(bench, file, spread, arguments.only, progress))
 
 
 def main() -> None:
@@ -202,6 +213,8 @@ def main() -> None:
     part.add_argument("--forms-only", action="store_true", help="the recorded expansions alone")
     part.add_argument("--methods-only", action="store_true", help="the methods that need no language model alone")
     arguments = parser.parse_args()
+    if arguments.runs < 1:
+        parser.error("--runs is 1 or more.")
     try:
         asyncio.run(run(arguments))
     except SearchError as error:

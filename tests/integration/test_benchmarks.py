@@ -13,7 +13,7 @@ from tests.support.collections import QUERIES, write_collection, write_jsonl
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parent.parent.parent
-PROGRAMS = ("forms", "analysis")
+PROGRAMS = ("expansion", "analysis")
 
 
 def run(program: str, *arguments: object, data_dir: Path) -> subprocess.CompletedProcess[str]:
@@ -57,24 +57,33 @@ def test_a_folder_that_is_not_there_or_holds_no_collection_is_named(program, tmp
 
 
 def test_a_collection_without_expansions_is_named_and_not_loaded(tmp_path):
+    data = tmp_path / "data"
     folder = write_collection(tmp_path / "c")
 
-    assert f"{folder} has no expansions.jsonl" in sentence("forms", folder, data_dir=tmp_path / "data")
-    assert not (tmp_path / "data").exists()
+    assert f"{folder} has no expansions.jsonl" in sentence(
+        "expansion", "--forms-only", folder, data_dir=tmp_path / "data"
+    )
+    assert not data.exists()
 
 
 def test_expansions_that_no_run_can_be_made_of_are_told(tmp_path):
+    data = tmp_path / "data"
     folder = write_collection(tmp_path / "c")
     one = {"id": "q1", "text": "resolver", "method": "m", "model": "x"}
 
     write_jsonl(folder / "expansions.jsonl", [one])
-    assert "has a text for each of the 3 queries" in sentence("forms", folder, data_dir=tmp_path / "data")
+    assert "has a text for each of the 3 queries" in sentence(
+        "expansion", "--forms-only", folder, data_dir=tmp_path / "data"
+    )
     write_jsonl(folder / "expansions.jsonl", [one, {"id": "q2", "text": "resolver"}])
-    assert "line 2: 'method' is missing" in sentence("forms", folder, data_dir=tmp_path / "data")
-    assert "--runs is 1 or more" in sentence("forms", folder, "--runs", "0", data_dir=tmp_path / "data")
+    assert "line 2: 'method' is missing" in sentence("expansion", "--forms-only", folder, data_dir=data)
+    assert "--runs is 1 or more" in sentence(
+        "expansion", "--forms-only", folder, "--runs", "0", data_dir=tmp_path / "data"
+    )
 
 
-def test_forms_runs_on_recorded_expansions_of_which_some_are_empty(tmp_path):
+def test_expansion_runs_on_recorded_expansions_of_which_some_are_empty(tmp_path):
+    data = tmp_path / "data"
     folder = write_collection(tmp_path / "c")
     texts = ("the resolver of network names", "", "delete old logs")
     write_jsonl(
@@ -85,9 +94,10 @@ def test_forms_runs_on_recorded_expansions_of_which_some_are_empty(tmp_path):
         ],
     )
 
-    done = run("forms", folder, data_dir=tmp_path / "data")
+    done = run("expansion", folder, data_dir=data)
 
     assert done.returncode == 0, done.stderr
+    assert "3 queries, no language model" in done.stdout
     assert "3 queries, 1 recorded runs" in done.stdout
 
 

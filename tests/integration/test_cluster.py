@@ -69,7 +69,7 @@ def wait_for_green(cluster: LocalCluster) -> None:
 async def holder(cluster: LocalCluster) -> Node:
     """The node that has the primary shard."""
     async with raw_client(*cluster.urls) as client:
-        shards = await client.cat.shards(index=f"{NAME}-v1-*", format="json")
+        shards = await client.cat.shards(index=f"{NAME}-v1-*,-*-terms-*", format="json")
     (name,) = {shard["node"] for shard in shards.body if shard["prirep"] == "p"}
     return next(node for node in cluster.nodes if node.name == name)
 
