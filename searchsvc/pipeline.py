@@ -226,6 +226,8 @@ class Pipeline:
         if not choice.weight:
             joined = replace(joined, main=None)
             account.expansion.join_lists_only(joined)
+            if found.lists:
+                account.expansion.decision = Decision(True, f"lists alone, the query is {choice.reason}")
             return _Found(joined=joined, main=base, lists=found.lists) if found.lists else None
         if account.request.expansion.weight is not None or main is None or main.weight == choice.weight:
             return found

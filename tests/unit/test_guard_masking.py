@@ -50,6 +50,10 @@ JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_X
         ("hash d41d8cd98f00b204e9800998ecf8427e", "hash <key>"),
         ("postgres://app:s3cret!pw@db.example.com/x", "postgres://<credentials>@db.example.com/x"),
         ("-----BEGIN RSA PRIVATE KEY-----\nMIIEow+/=\n-----END RSA PRIVATE KEY-----\nhelp", "<key>\nhelp"),
+        ("login fails with password=hunter2secret today", "login fails with password=<key> today"),
+        ("api_key: 'abcd1234efgh5678'", "api_key: '<key>'"),
+        ("Authorization: Bearer abcdefghijklmnop1234567890", "Authorization: Bearer <key>"),
+        ("密码：abc123456，登录不了", "密码：<key>，登录不了"),
         ("secret wJ4lrXUtn8EMi/K7MdENg/bPx2fiCY9xm3LeK5y+1Q", "secret <key>"),
     ],
 )
@@ -101,6 +105,11 @@ def test_what_is_private_is_masked(text: str, expected: str) -> None:
         "serial 13812345678ABC and A13812345678",
         "x13812345678.5 v13812345678",
         "windows 10 22H2 build 19045.3930",
+        "password: forgotten, what now",
+        "token expired error 401",
+        "密码: 忘记了怎么办",
+        "password=",
+        "bearer token explained",
     ],
 )
 def test_ordinary_identifiers_stay(text: str) -> None:

@@ -17,6 +17,14 @@ _WIDE |= str.maketrans("＠．－＋", "@.-+")
 _START = r"(?<![A-Za-z0-9_])"
 _END = r"(?![A-Za-z0-9_])"
 _CARD_SHAPES = r"\d{13,19}|\d{4}([ -])\d{4}\1\d{4}\1\d{1,4}(?:\1\d{3})?|\d{4}[ -]\d{6}[ -]\d{4,5}"
+_PRIVATE = "private"
+"""The group that a placeholder stands for, where that is not the whole match."""
+_LABELLED = re.compile(
+    r"(?:(?:pass(?:word|wd|phrase)?|pwd|secret|token|api[_-]?key|access[_-]?key)\"?\s{0,3}[:=]|(?:密码|口令|密钥)\s{0,3}[:=：是为]"
+    r"|\bbearer\s)\s{0,3}[\"']?(?P<private>[^\s\"'<>,;&，。；]{6,200})",
+    re.IGNORECASE,
+)
+"""`password=…`, `api_key: …`, `Bearer …`; the word before it stays, for it is what people search for."""
 _NUMBER = re.compile(r"[0-9]+")
 _LEAST_HEX = 32
 _LEAST_NUMBERS = 2
@@ -57,6 +65,7 @@ _KINDS = (
         "key", re.compile(r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----(?:[A-Za-z0-9+/=\s]*-----END [A-Z ]{0,30}-----)?")
     ),
     _Kind("credentials", re.compile(r"(?<=://)[^\s/:@]{1,100}:[^\s/]{1,200}(?=@)")),
+    _Kind("key", _LABELLED, _has_both),
     _Kind("key", re.compile(rf"{_START}eyJ[\w-]{{8,}}\.[\w-]{{8,}}(?:\.[\w-]*)?", re.ASCII)),  # JWT, RFC 7519
     _Kind("key", re.compile(rf"{_START}(?:sk|pk|rk)[-_][A-Za-z0-9_-]{{16,}}"), _has_both),
     _Kind("key", re.compile(rf"{_START}(?:AKIA|ASIA)[A-Z0-9]{{16}}{_END}")),
@@ -116,4 +125,5 @@ def masked_messages(messages: Sequence[Mapping[str, str]]) -> tuple[list[dict[st
 
 
 def _places(kind: _Kind, text: str) -> Iterator[tuple[int, int]]:
-    return (match.span() for match in kind.pattern.finditer(text) if kind.holds(match[0]))
+    group = _PRIVATE if _PRIVATE in kind.pattern.groupindex else 0
+    return (match.span(group) for match in kind.pattern.finditer(text) if kind.holds(match[group]))
