@@ -305,3 +305,23 @@ async def test_counts_that_nobody_needs_any_more_do_not_outlive_the_search() -> 
     await asyncio.sleep(0)
 
     assert statistics.cancelled
+
+
+async def test_a_reranker_that_fails_on_the_new_documents_leaves_the_order_without_it() -> None:
+    class Once(FixedReranker):
+        async def rerank(self, query, candidates, **more):
+            if self.read:
+                raise BackendUnavailable("gone")
+            return await super().rerank(query, candidates, **more)
+
+    plain = await _search(
+        pipeline(FixedRetriever(_by_terms), expander=FixedExpander()), rerank=RerankOptions(mode=Mode.OFF)
+    )
+
+    result = await _search(
+        pipeline(FixedRetriever(_by_terms), expander=FixedExpander(delay_s=0.1), reranker=Once({"c": 9.0}))
+    )
+
+    assert [(trace.stage, trace.reason) for trace in result.degraded] == [(Stage.RERANK, Reason.TRANSIENT)]
+    assert _ids(result)[: len(plain.hits)] == _ids(plain)
+    assert {hit.rerank for hit in result.hits} == {None}
