@@ -162,7 +162,7 @@ def _part(
     composed = forms.compose(original, expansion, form=form, weight=weight, terms=terms, word_weight=word_weight)
     kept = sum(term.kept for term in composed.terms)
     by = ", ".join(dict.fromkeys(call.model for call in expansion.calls)) or expansion.method
-    share = "" if form in (Form.KEYWORDS, Form.CONCAT) else f" {weight:g}"
+    share = "" if form in (Form.KEYWORDS, Form.CONCAT) else f" {weight:.3g}"
     said = f"{kept} terms by {by}"
     label = (
         f"{form}{share} with a list of {said}" if form in _FUSED else f"{form}{share} of the original query and {said}"

@@ -37,6 +37,11 @@ RERANK_SHARE = 0.95
 """How much of what is then left the reranker may use: the rest is for the answer."""
 _SORTED = "sorted by a field"
 _NO_EXPANDER = "no expander is configured"
+_TO_HAVE = {
+    "llm": "It needs a chat model: set expander.url.",
+    "recorded": "It needs a file, which searchsvc evaluate takes: --variant x:expansion=recorded,expansion.file=FILE.",
+}
+"""What makes a method available that was named rightly."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +148,7 @@ class Pipeline:
                 raise InvalidRequest(
                     f"The expansion method {each.name!r} is not available on this index.",
                     pointer="/expansion",
-                    hint=did_you_mean(each.name, sorted(self.expanders)) if self.expanders else "None is.",
+                    hint=_TO_HAVE.get(each.name) or did_you_mean(each.name, {*self.expanders, *Mode}),
                 )
         return methods_of([each for each in shares if each.name in self.expanders], self.expanders)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from searchsvc.api.expand import to_expand_reply
 from searchsvc.cli.common import EngineName, Json, out, print_json, settings, talk
@@ -25,8 +26,9 @@ from searchsvc.settings import Settings
 from searchsvc.terminal import printable
 from searchsvc.wiring import open_runtime
 
-_LONGEST_SOURCE = 40
-"""Characters of a source text that are shown on a terminal."""
+_WHOLE = 110
+"""Columns of a terminal that all columns of the table need to be read."""
+_LONGEST_REASON = len("beyond the limit of 30")
 
 
 def expand(
@@ -58,7 +60,8 @@ def expand(
     index
         The published name of the index whose terms count.
     method
-        llm, neighbours, prf, dictionary, or several: llm+dictionary*0.5. Without it that of the index.
+        llm, neighbours, prf, dictionary, or several: llm+dictionary*0.5. Without it that of the index; with --prompt
+        it is llm.
     prompt
         Id or name of the prompt of the method llm.
     queries
@@ -77,7 +80,7 @@ def expand(
         embedded, or elasticsearch.
 
     """
-    shares = () if method is None else parse_methods(method)
+    shares = _shares(method, prompt)
     _check_together(query, {"--queries": queries, "--record": record}, {"--rpm": rpm, "--tpm": tpm}, max_tokens)
     if queries is not None and record is not None:
         _check_asks(shares)
@@ -92,6 +95,16 @@ def expand(
             query_id="expand", user_query=query, index=index, expansion=options, timeout_ms=timeout_ms
         )
         _show(asyncio.run(_expanded(request, settings(engine=engine))), decide(query), json=json)
+
+
+def _shares(method: str | None, prompt: str | None) -> tuple[MethodShare, ...]:
+    """The methods that are named; none means those of the index. Raises SearchError."""
+    if method is None:
+        return () if prompt is None else (MethodShare(name=ASKING),)
+    shares = parse_methods(method)
+    if prompt is not None and ASKING not in {share.name for share in shares}:
+        raise ConfigurationError(f"--prompt goes with the method {ASKING}, not with {method}.")
+    return shares
 
 
 def _check_together(
@@ -142,7 +155,7 @@ def _show(result: SearchResult, decision: Decision, *, json: bool) -> None:
 
 def _print(result: SearchResult, trace: StageTrace, decision: Decision) -> None:
     console, account = out(), result.expansion
-    auto = "no rule speaks against it" if decision.expand else f"leaves it as it is: {decision.reason}"
+    auto = "no rule speaks against it" if decision.expand else f"would leave it as it is: {decision.reason}"
     lines = [f"query     {result.user_query}", f"expanded  {result.expanded_query or f'no ({account.reason})'}"]
     lines.append(f"auto      {auto}")
     if account.explanation:
@@ -151,7 +164,7 @@ def _print(result: SearchResult, trace: StageTrace, decision: Decision) -> None:
     for line in lines:
         console.print(escape(printable(line)))
     if account.terms:
-        console.print(_table(account.terms, whole=not console.is_terminal))
+        console.print(table_of(account.terms, width=console.width if console.is_terminal else None))
     for facts in _methods(trace):
         if "message" in facts:
             talk().print(f"[yellow]{escape(printable(facts['message']))}[/]")
@@ -183,26 +196,34 @@ def _method_line(facts: Mapping[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def _table(terms: Iterable[ExpansionTerm], *, whole: bool) -> Table:
-    """Kept terms by falling weight, then the dropped ones as they were proposed."""
-    table = Table(box=None, padding=(0, 1), header_style="bold")
-    for column in ("term", "surface", "source", "source text"):
-        table.add_column(column, no_wrap=True)
-    for column in ("weight", "df"):
-        table.add_column(column, justify="right", no_wrap=True)
-    table.add_column("", no_wrap=True)
+def table_of(terms: Iterable[ExpansionTerm], *, width: int | None) -> Table:
+    """A row for each term: kept ones by falling weight, then the dropped ones as they were proposed.
+
+    `width` is that of the terminal, in columns; None cuts nothing. On a narrow terminal source texts and words are
+    cut, never weights, frequencies and reasons; the index's form of a word is left out, for its surface tells it.
+    """
+    narrow = width is not None and width < _WHOLE
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
+    for column in ("surface",) if narrow else ("term", "surface"):
+        table.add_column(column, no_wrap=width is None)
+    table.add_column("source", no_wrap=True, min_width=6)
+    table.add_column("source text", no_wrap=width is None)
+    table.add_column("weight", justify="right", no_wrap=True, min_width=6)
+    table.add_column("df", justify="right", no_wrap=True, min_width=4)
+    table.add_column("kept, or why not", no_wrap=True, min_width=_LONGEST_REASON)
     for term in sorted(terms, key=lambda term: (not term.kept, -term.weight)):
-        source = (
-            term.source_text
-            if whole or len(term.source_text) <= _LONGEST_SOURCE
-            else (term.source_text[: _LONGEST_SOURCE - 1] + "…")
-        )
-        words = (term.term, term.surface or term.term, term.source, source)
+        surface = term.surface or term.term
+        words = (surface,) if narrow else (term.term, surface)
         table.add_row(
-            *(escape(printable(word)) for word in words),
+            *(_cut(word) for word in (*words, term.source, term.source_text)),
             f"{term.weight:.4f}" if term.kept else "",
             f"{term.df:,}",
-            "kept" if term.kept else f"dropped: {term.reason}",
+            "kept" if term.kept else escape(term.reason),
             style="" if term.kept else "dim",
         )
     return table
+
+
+def _cut(word: str) -> Text:
+    """A cell that is cut where its column is narrower, and never takes a second line."""
+    return Text(printable(word), no_wrap=True, overflow="ellipsis")

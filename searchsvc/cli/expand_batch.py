@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -92,7 +93,8 @@ class _Course:
 def record_queries(batch: Batch, settings: Settings) -> None:
     """Ask for every query that the file does not have, tell how far it came.
 
-    Raises SearchError, and KeyboardInterrupt, after what was done has been told: a rerun goes on from there.
+    Raises SearchError, and KeyboardInterrupt, after what was done has been told: a rerun goes on from there. Exits
+    with status 1 where the file has none of the queries then.
     """
     queries = read_queries(batch.queries)
     with Recording(batch.record) as recording:
@@ -108,6 +110,8 @@ def record_queries(batch: Batch, settings: Settings) -> None:
         finally:
             if course.model:
                 _tell(course, batch)
+        if course.failed and not course.there + recording.added:
+            sys.exit(1)
 
 
 async def _run(batch: Batch, settings: Settings, course: _Course) -> None:

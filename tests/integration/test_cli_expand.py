@@ -10,10 +10,13 @@ import sys
 
 import pytest
 from aiohttp import web
+from rich.console import Console
 
 from searchsvc.api.expand import to_expand_reply
 from searchsvc.cli import main
+from searchsvc.cli.expand import table_of
 from searchsvc.model import ExpansionOptions, MethodShare, Mode, RecordedRun, SearchRequest
+from searchsvc.result import ExpansionTerm
 from searchsvc.settings import load_settings
 from searchsvc.wiring import open_runtime
 from tests.support.collections import CORPUS, write_collection, write_jsonl
@@ -84,7 +87,7 @@ def test_people_see_every_term_and_what_became_of_it(capsys):
     assert rows[1][:3] == ["expanded", "network", "names"]
     assert rows[2] == ["auto", "no", "rule", "speaks", "against", "it"]
     assert [row[1:3] for row in rows if row[0] == "method"] == [["prf", "ok,"], ["dictionary", "ok,"]]
-    assert ["term", "surface", "source", "source", "text", "weight", "df"] in rows
+    assert ["term", "surface", "source", "source", "text", "weight", "df", "kept,", "or", "why", "not"] in rows
     assert any(row[0] == "resolv" and row[-1] == "kept" for row in rows)
 
 
@@ -96,6 +99,33 @@ def test_scripts_get_the_reply_of_the_api_and_what_the_rules_say(capsys):
     assert {"term", "surface", "weight", "df", "source", "source_text", "kept", "reason"} <= set(told["terms"][0])
 
 
+@pytest.mark.parametrize("columns", [80, 120])
+def test_a_terminal_shows_weights_frequencies_and_reasons_whole(columns):
+    terms = [
+        ExpansionTerm(
+            term="nullpointerexcept",
+            surface="NullPointerException",
+            frequency=1,
+            weight=0.25,
+            df=1234,
+            source="dictionary+prf",
+            source_text="java-null-pointer-zh, git-detached-head-zh and 12 more",
+            kept=kept,
+            reason="" if kept else "beyond the limit of 30",
+        )
+        for kept in (True, False)
+    ]
+    console = Console(width=columns)
+    with console.capture() as captured:
+        console.print(table_of(terms, width=columns))
+
+    header, kept, dropped = captured.get().splitlines()
+    assert header.split()[-6:] == ["weight", "df", "kept,", "or", "why", "not"]
+    assert kept.split()[-3:] == ["0.2500", "1,234", "kept"]
+    assert dropped.rstrip().endswith("1,234  beyond the limit of 30")
+    assert ("nullpointerexcept" in kept) is (columns == 120)
+
+
 async def test_what_the_model_took_is_told(capsys, monkeypatch):
     async with serving(Chat()) as url:
         monkeypatch.setenv("SEARCHSVC_EXPANDER__URL", url)
@@ -103,7 +133,7 @@ async def test_what_the_model_took_is_told(capsys, monkeypatch):
 
     out = capsys.readouterr().out
     assert "prompt complete-v1, served, 12 + 34 tokens" in out
-    assert "dropped: stop word" in out
+    assert "stop word" in out
 
 
 async def test_a_model_that_fails_is_told_and_is_the_exit_status(capsys, monkeypatch):
@@ -131,7 +161,11 @@ async def test_a_model_that_fails_is_told_and_is_the_exit_status(capsys, monkeyp
         (["x", "--max-tokens", "6"], "--max-tokens goes with --queries"),
         (["x", "--method", "llm*0"], "The weight of the method 'llm' is '0'"),
         (["x", "--method", "neighbors"], "Did you mean neighbours?"),
-        (["x", "--method", "recorded"], "The expansion method 'recorded' is not available"),
+        (["x", "--method", "recorded"], "--variant x:expansion=recorded,expansion.file=FILE"),
+        (["x", "--method", "llm"], "It needs a chat model: set expander.url."),
+        (["x", "--method", "shadw"], "Did you mean shadow?"),
+        (["x", "--prompt", "terms"], "The expansion method 'llm' is not available"),
+        (["x", "--method", "prf", "--prompt", "terms"], "--prompt goes with the method llm, not with prf."),
         (["--queries", "q.tsv", "--record", "o.jsonl", "--method", "prf"], "the method 'prf' asks none"),
         (["--queries", "q.tsv", "--record", "o.jsonl", "--rpm", "0"], "--rpm is 0: more than 0 was expected."),
         (["--queries", "q.tsv", "--record", "o.jsonl"], "q.tsv cannot be read"),
@@ -200,6 +234,19 @@ async def test_a_replay_proposes_what_the_answer_did(capsys, monkeypatch, batch,
 
     assert told(live["terms"]) == told(to_expand_reply(replay)["terms"])
     assert any(term["kept"] for term in live["terms"])
+
+
+async def test_a_batch_that_records_nothing_is_the_exit_status(capsys, monkeypatch, tmp_path, batch):
+    def silent():
+        return web.json_response(chat_answer(""))
+
+    async with serving(Chat(network=silent, logs=silent)) as url:
+        monkeypatch.setenv("SEARCHSVC_EXPANDER__URL", url)
+        code, out, err = await asyncio.to_thread(failing, capsys, *batch)
+
+    assert code == 1
+    assert "0 of 3 queries, 0 of them new; 3 calls" in out
+    assert "query q3 has no expansion: " in err
 
 
 async def test_a_query_that_fails_is_told_and_asked_again_by_a_rerun(capsys, monkeypatch, tmp_path, batch):
