@@ -21,6 +21,7 @@ from searchsvc.evaluation.qrels import Qrels
 from searchsvc.evaluation.recording import Recording
 from searchsvc.evaluation.report import RunReport, VariantReport, report
 from searchsvc.evaluation.tables import (
+    NARROW,
     cost_table,
     extreme_table,
     grid_table,
@@ -67,16 +68,17 @@ def figures(bench: Bench, qrels: Qrels, comparison: Comparison) -> Figures:
 
 def print_figures(console: Console, found: Figures, *, below: Sequence[str] = ()) -> None:
     """All tables; `below` are lines of plain text under that of the measures."""
+    narrow = console.width < NARROW
     console.print()
-    console.print(measure_table(found.reports))
+    console.print(measure_table(found.reports, narrow=narrow))
     for line in below:
         console.print(escape(line))
     if found.grid is not None:
         console.print()
         console.print(f"What expansion adds, of {len(found.reports[0].took_ms)} queries:")
-        console.print(grid_table(found.grid))
+        console.print(grid_table(found.grid, narrow=narrow))
     console.print()
-    console.print(cost_table(found.reports))
+    console.print(cost_table(found.reports, narrow=narrow))
     for line in cost_lines(found.reports):
         console.print(line)
     for each in found.reports:

@@ -16,7 +16,7 @@ from searchsvc.cli.variant_runs import Bench, run_paths
 from searchsvc.evaluation.absent import Absent
 from searchsvc.evaluation.change_tables import change_table, worth_table
 from searchsvc.evaluation.qrels import QrelsFile
-from searchsvc.evaluation.tables import cost_table
+from searchsvc.evaluation.tables import NARROW, cost_table
 from searchsvc.evaluation.unjudged import DEPTH, PERSISTENCE, ChangeReport, worth_judging
 from searchsvc.evaluation.variants import DEFAULT_VARIANTS
 from searchsvc.terminal import printable
@@ -41,7 +41,7 @@ def tell_changes(plan: IndexPlan, bench: Bench, reports: Sequence[ChangeReport],
         f" empty: queries that find nothing; RBO: rank-biased overlap, p {PERSISTENCE}, 1 is the same ranking."
     )
     console.print()
-    console.print(cost_table(reports))
+    console.print(cost_table(reports, narrow=console.width < NARROW))
     for line in cost_lines(reports):
         console.print(line)
     console.print()

@@ -22,9 +22,11 @@ from searchsvc.cli.variant_runs import Bench, end, run
 from searchsvc.errors import ConfigurationError
 from searchsvc.evaluation.measures import parse_measures, values
 from searchsvc.evaluation.qrels import Qrels
+from searchsvc.evaluation.recording import ASKING
 from searchsvc.evaluation.report import RunReport, cost_of
 from searchsvc.evaluation.runner import Outcomes
 from searchsvc.evaluation.serving import Serving, as_served
+from searchsvc.evaluation.tables import NARROW
 from searchsvc.evaluation.tuning import DEPTHS, ENOUGH, TERMS, WEIGHTS, Setting, Tuning, applied, settings_of
 from searchsvc.evaluation.tuning import tune as tuned
 from searchsvc.evaluation.tuning_tables import curve_table, estimate_line, fold_line
@@ -151,6 +153,7 @@ def _search(variant: Variant, grid: Mapping[str, Any], measure: str, pace: Pace)
         raise ConfigurationError(
             f"The variant {variant.name} has no expansion to be tuned.", hint="For instance full:expansion=on."
         )
+    _check(variant, grid)
     tried = settings_of(variant, **grid)
     measures = parse_measures(measure)
     if len(measures) > 1:
@@ -158,6 +161,16 @@ def _search(variant: Variant, grid: Mapping[str, Any], measure: str, pace: Pace)
     variants = as_served(applied(tried, variant), Serving.COMPLETE)
     comparison = Comparison(variants=variants, measures=measures, serving=Serving.COMPLETE, pace=pace)
     return _Search(variant=variant, settings=tried, comparison=comparison)
+
+
+def _check(variant: Variant, grid: Mapping[str, Any]) -> None:
+    """Raises ConfigurationError, in words of the options, for values that no search takes."""
+    outside = [weight for weight in grid["weights"] if not 0 <= weight <= 1]
+    if outside:
+        raise ConfigurationError(f"--weights holds {outside[0]:g}: numbers from 0 to 1 were expected.")
+    names = [share.name for share in variant.expansion.methods]
+    if grid["prompts"] and names and ASKING not in names:
+        raise ConfigurationError(f"--prompts goes with the method {ASKING}, not with {'+'.join(names)}.")
 
 
 def _of_folder(search: _Search, directory: Path, effective: Settings) -> tuple[str, Bench, Qrels]:
@@ -209,7 +222,7 @@ def _print(console: Console, search: _Search, bench: Bench, found: Tuning) -> No
         f"{search.measure} against harm: the settings that no other beats in both, of {len(search.settings)};"
         f" without expansion {found.tried[0].mean:.4f}"
     )
-    console.print(curve_table(found))
+    console.print(curve_table(found, narrow=console.width < NARROW))
     console.print()
     for line in (estimate_line(found, search.measure), fold_line(found)):
         console.print(escape(line))

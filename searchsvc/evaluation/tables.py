@@ -15,19 +15,24 @@ from searchsvc.evaluation.report import RunReport, VariantReport
 from searchsvc.terminal import printable
 
 _COMPARED = ("Δ first", "95 % interval", "p", "won/tied/lost", f"lose > {HARM}")
+_COST = ("mean ms", "p50 ms", "p95 ms", "LLM calls", "cached", "tokens in", "tokens out", "expanded", "degraded")
+_TWO_LINES = frozenset(_COST) | {_COMPARED[-1]}
 _TERMS = 12
 """How many terms of an expansion are shown: the heaviest."""
 
 
-def measure_table(reports: Sequence[VariantReport]) -> Table:
+NARROW = 100
+"""Columns of a terminal below which the tables of figures are set tight, so that none of their columns is lost."""
+_LEAST_NAME = 8
+"""Columns that the name of a variant has at least."""
+
+
+def measure_table(reports: Sequence[VariantReport], *, narrow: bool = False) -> Table:
     """One line for each measure and variant: the mean, and the difference from the baseline."""
-    table = plain_table()
-    table.add_column("measure", no_wrap=True)
-    table.add_column("variant", overflow="fold")
-    table.add_column("mean", justify="right", no_wrap=True)
-    if len(reports) > 1:
-        for column in _COMPARED:
-            table.add_column(column, justify="right", no_wrap=True)
+    table = plain_table(narrow=narrow)
+    table.add_column("measure", overflow="fold")
+    table.add_column("variant", overflow="fold", min_width=_LEAST_NAME)
+    _add_figures(table, ("mean", *(_COMPARED if len(reports) > 1 else ())), narrow=narrow)
     for measure in reports[0].means:
         for report in reports:
             compared = difference_cells(report.differences.get(measure)) if len(reports) > 1 else ()
@@ -36,22 +41,11 @@ def measure_table(reports: Sequence[VariantReport]) -> Table:
     return table
 
 
-def cost_table(reports: Sequence[RunReport]) -> Table:
+def cost_table(reports: Sequence[RunReport], *, narrow: bool = False) -> Table:
     """One line for each variant: milliseconds of a search, tokens, queries that were expanded or lacked a stage."""
-    table = plain_table()
-    table.add_column("variant", overflow="fold")
-    for column in (
-        "mean ms",
-        "p50 ms",
-        "p95 ms",
-        "LLM calls",
-        "cached",
-        "tokens in",
-        "tokens out",
-        "expanded",
-        "degraded",
-    ):
-        table.add_column(column, justify="right", no_wrap=True)
+    table = plain_table(narrow=narrow)
+    table.add_column("variant", overflow="fold", min_width=_LEAST_NAME)
+    _add_figures(table, _COST, narrow=narrow)
     for report in reports:
         times = [f"{milliseconds:.1f}" for milliseconds in report.times().values()]
         spent = report.all_tokens
@@ -60,13 +54,12 @@ def cost_table(reports: Sequence[RunReport]) -> Table:
     return table
 
 
-def grid_table(found: Grid) -> Table:
+def grid_table(found: Grid, *, narrow: bool = False) -> Table:
     """One line for each measure and place of the expansion: what it adds alone, and behind the reranker."""
-    table = plain_table()
-    table.add_column("measure", no_wrap=True)
-    table.add_column("expansion adds", no_wrap=True)
-    for column in ("Δ", *_COMPARED[1:]):
-        table.add_column(column, justify="right", no_wrap=True)
+    table = plain_table(narrow=narrow)
+    table.add_column("measure", overflow="fold")
+    table.add_column("expansion adds", no_wrap=not narrow)
+    _add_figures(table, ("Δ", *_COMPARED[1:]), narrow=narrow)
     for measure, alone in found.alone.items():
         table.add_row(measure, "without reranker", *difference_cells(alone))
         table.add_row("", "behind the reranker", *difference_cells(found.behind[measure]))
@@ -150,9 +143,16 @@ def left_out_lines(collection: Collection, corpus: Corpus, without_candidates: i
     return [f"[yellow]{count} {what}[/]" for count, what in counted if count]
 
 
-def plain_table() -> Table:
+def plain_table(*, narrow: bool = False) -> Table:
     """A table without lines."""
-    return Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
+    return Table(box=None, padding=(0, 1 if narrow else 2, 0, 0), pad_edge=False, header_style="bold")
+
+
+def _add_figures(table: Table, columns: Sequence[str], *, narrow: bool) -> None:
+    """Columns of numbers, which are never cut; on a narrow terminal a heading of two words takes two lines."""
+    for column in columns:
+        heading = column.replace(" ", "\n", 1) if narrow and column in _TWO_LINES else column
+        table.add_column(heading, justify="right", no_wrap=True)
 
 
 def difference_cells(found: Difference | None) -> tuple[str, ...]:

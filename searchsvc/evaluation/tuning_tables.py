@@ -11,19 +11,19 @@ from searchsvc.evaluation.comparison import HARM
 from searchsvc.evaluation.tables import difference_cells, plain_table
 from searchsvc.evaluation.tuning import Tried, Tuning
 
-_BAR = 24
-"""Characters of the longest bar."""
+_BAR, _SHORT_BAR = 24, 8
+"""Characters of the longest bar; on a narrow terminal."""
 
 
-def curve_table(found: Tuning) -> Table:
+def curve_table(found: Tuning, *, narrow: bool = False) -> Table:
     """The settings that no other beats in gain and harm, the least harmful first, with a bar for each figure."""
-    table = plain_table()
+    table, longest = plain_table(narrow=narrow), _SHORT_BAR if narrow else _BAR
     table.add_column("setting", overflow="fold")
     table.add_column("Δ", justify="right", no_wrap=True)
     table.add_column("gain", no_wrap=True)
     table.add_column(f"lose > {HARM}", justify="right", no_wrap=True)
     table.add_column("harm", no_wrap=True)
-    table.add_column("")
+    table.add_column("", no_wrap=True)
     front = sorted((each for each in found.tried if each.on_front), key=lambda each: (each.harm, each.gain))
     shown = front if found.chosen in front else [*front, found.chosen]
     most_gain, most_harm = (max(values) for values in ([each.gain for each in shown], [each.harm for each in shown]))
@@ -31,9 +31,9 @@ def curve_table(found: Tuning) -> Table:
         table.add_row(
             escape(each.setting.words()),
             f"{each.gain:+.4f}",
-            _bar(each.gain, most_gain),
+            _bar(each.gain, most_gain, longest),
             f"{each.harm:.1%}",
-            _bar(each.harm, most_harm),
+            _bar(each.harm, most_harm, longest),
             "← chosen" if each == found.chosen else "",
         )
     return table
@@ -58,5 +58,5 @@ def _own(chosen: Tried) -> str:
     return f"{chosen.gain:+.4f}, {chosen.harm:.1%}"
 
 
-def _bar(value: float, most: float) -> str:
-    return "█" * round(_BAR * value / most) if value > 0 and most > 0 else ""
+def _bar(value: float, most: float, longest: int) -> str:
+    return "█" * round(longest * value / most) if value > 0 and most > 0 else ""

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from searchsvc.checks import MAX_DEPTH
 from searchsvc.errors import ConfigurationError, InvalidRequest
+from searchsvc.expansion.llm import METHOD as LLM
 from searchsvc.expansion.recorded import METHOD as RECORDED
 from searchsvc.expansion.runs import find_run
 from searchsvc.methods import parse_methods
@@ -184,13 +185,17 @@ def _expansion(name: str, options: Mapping[str, str]) -> ExpansionOptions:
             raise ConfigurationError(f"Variant {name}: the method is given twice, {word!r} and {method!r}.")
         word, method = Mode.ON, word
     given = any(key.startswith("expansion.") for key in options)
+    methods = () if method is None else _methods(name, method)
+    prompt = options.get("expansion.prompt")
+    if prompt is not None and methods and LLM not in {share.name for share in methods}:
+        raise ConfigurationError(f"Variant {name}: expansion.prompt goes with the method {LLM}, not with {method}.")
     return ExpansionOptions(
         mode=Mode(word) if word is not None else Mode.ON if given else Mode.AUTO,
-        methods=() if method is None else _methods(name, method),
+        methods=methods,
         form=_word(name, options, "expansion.form", Form),
         weight=_share(name, options, "expansion.weight"),
         terms=_integer(name, options, "expansion.terms", most=_MAX_TERMS),
-        prompt=options.get("expansion.prompt"),
+        prompt=prompt,
         wait=_word(name, options, "expansion.wait", Wait) or Wait.ANSWER,
         recorded=_recorded(name, options, method),
     )

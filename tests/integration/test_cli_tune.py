@@ -98,6 +98,9 @@ def test_what_cannot_be_tuned_is_told(capsys, collection):
     assert "Tuning needs judged queries." in error(capsys, "--index", "i", "--queries", "q.tsv")
     assert "v has no expansion to be tuned" in error(capsys, collection, "--variant", "v:expansion=off")
     assert "--weights is 'much': numbers, comma-separated" in error(capsys, collection, "--weights", "much")
-    assert "expansion.weight is '2'" in error(capsys, collection, "--weights", "2")
+    assert "--prompts goes with the method llm, not with prf." in error(
+        capsys, collection, "--variant", "v:expansion=prf", "--prompts", "terms"
+    )
+    assert "--weights holds 2: numbers from 0 to 1 were expected." in error(capsys, collection, "--weights", "2")
     assert "--measure names 2 measures" in error(capsys, collection, "--measure", "nDCG@10,RR")
     assert "--write" not in error(capsys, collection, "--measure", "ndcg@10")

@@ -106,5 +106,6 @@ def test_people_see_the_curve_the_choice_and_what_it_is_worth():
     assert cells[0] == ["λ 0.3, n 32", "λ 0.7, n 32"]
     assert cells[3] == ["0.0%", "25.0%"]
     assert cells[2][1] == "█" * 24
+    assert list(curve_table(found, narrow=True).columns[2].cells)[1] == "█" * 8
     assert "Δ nDCG@10 +0." in estimate_line(found, "nDCG@10")
     assert "λ 0.7, n 32 (5x)" in fold_line(found)

@@ -159,6 +159,8 @@ _INSTRUCTIONS = st.text(st.characters(exclude_categories=("Z", "C"), exclude_cha
     order=st.randoms(use_true_random=False),
 )
 def test_what_is_written_is_what_is_read(expansion, rerank, modes, timeout_ms, order):
+    if "prompt" in expansion and "method" in expansion:
+        expansion["method"] = "llm"  # no other method has prompts
     parts = [f"expansion={modes[0]}", f"rerank={modes[1]}", f"timeout_ms={timeout_ms}"]
     parts += [f"expansion.{key}={value}" for key, value in expansion.items()]
     parts += [f"rerank.{key}={value}" for key, value in rerank.items()]
@@ -205,6 +207,7 @@ def test_recorded_expansions_are_named_by_file_and_run():
     ("spec", "problem"),
     [
         ("expansion=recorded", "needs a file"),
+        ("expansion=prf,expansion.prompt=terms", "expansion.prompt goes with the method llm, not with prf."),
         ("expansion=llm,expansion.file=x.jsonl", "goes with the method recorded"),
         ("expansion=llm,expansion.run=a/b", "goes with the method recorded"),
         ("expansion=llm+llm", "comes twice"),
